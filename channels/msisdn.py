@@ -1,0 +1,51 @@
+"""Kenyan mobile numbers: read as people type them, kept as 12 digits, shown masked.
+
+An MSISDN is `2547XXXXXXXX` or `2541XXXXXXXX`, without a plus sign (section 2).
+"""
+
+import hashlib
+import re
+
+_SEPARATORS = re.compile(r"[\s\-.()\u2010-\u2015]")
+_LOCAL_FORM = re.compile(r"(?:(?:\+|00)?254)?0?([17][0-9]{8})")
+_PLAIN = re.compile(r"254[17][0-9]{8}")
+_LONGEST = 40
+
+
+class InvalidPhoneNumber(Exception):
+    """What was typed is not a Kenyan mobile number. The text is a sentence for the person who typed it."""
+
+    def __init__(self) -> None:
+        super().__init__("Enter a Kenyan mobile number, like 0712 345 678.")
+
+
+def normalise(text: str) -> str:
+    """Turn a number as typed (`0712 345 678`, `+254 (0)110-345-678`, `712345678`) into its 12 digits.
+
+    :raises InvalidPhoneNumber: if it is no Kenyan mobile number.
+    """
+    if len(text) <= _LONGEST and (match := _LOCAL_FORM.fullmatch(_SEPARATORS.sub("", text))):
+        return f"254{match[1]}"
+    raise InvalidPhoneNumber
+
+
+def is_plain(text: str) -> bool:
+    """Is this a whole number, neither masked nor hashed?"""
+    return _PLAIN.fullmatch(text) is not None
+
+
+def mask(msisdn: str) -> str:
+    """Hide the middle of a number: `2547****126`. What came masked stays as it came; a hash is hidden whole."""
+    if is_plain(msisdn):
+        return f"{msisdn[:4]}****{msisdn[-3:]}"
+    return msisdn if "*" in msisdn else "****"
+
+
+def sha256_hex(msisdn: str) -> str:
+    """Hash the 12 digits, lower-case hex, as C2B version 1 is presumed to (section 8).
+
+    :raises InvalidPhoneNumber: if it is not 12 plain digits.
+    """
+    if not is_plain(msisdn):
+        raise InvalidPhoneNumber
+    return hashlib.sha256(msisdn.encode()).hexdigest()
