@@ -1,0 +1,1 @@
+"""Daraja's own endpoints, one module for each API."""
