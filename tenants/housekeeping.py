@@ -1,0 +1,16 @@
+"""Rows that are only of use for a while."""
+
+from datetime import datetime, timedelta
+
+from django.contrib.sessions.models import Session
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+
+from tenants.models import AttemptCount, HandOver
+
+
+def forget_expired(*, now: datetime) -> None:
+    """Remove what expired before `now`. Run once a day by beat."""
+    OutstandingToken.objects.filter(expires_at__lt=now).delete()  # and with it the note that it was spent
+    HandOver.objects.filter(expires_at__lt=now).delete()
+    Session.objects.filter(expire_date__lt=now).delete()
+    AttemptCount.objects.filter(hour__lt=now - timedelta(days=1)).delete()

@@ -1,0 +1,69 @@
+"""How often strangers may knock at the doors that cost something: sign-up, sign-in, mail in a business's name.
+
+Counted in PostgreSQL, one atomic statement per knock: a hundred knocks at once are a hundred, no answer depends on
+Redis, and without PostgreSQL nobody could sign in anyway.
+"""
+
+from ipaddress import AddressValueError, IPv6Address, IPv6Network
+
+from django.db import connection
+from rest_framework.settings import api_settings
+
+from audit.ids import new_id
+from tenants.errors import DomainError
+
+INVITATIONS_PER_HOUR = 60  # of one business
+
+
+class TooManyAttempts(DomainError):
+    code = "too_many_attempts"
+    status = 429
+
+    def __init__(self, detail: str, *, wait: int) -> None:
+        super().__init__(detail)
+        self.wait = wait  # seconds
+
+
+def count_attempt(door: str, *, who: str) -> None:
+    """Count one more knock in this hour. Call it before a transaction, so that a refusal inside is counted too.
+
+    :raises TooManyAttempts: from the knock after the last allowed one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO public.tenants_attemptcount AS known (id, door, who, hour, count)
+            VALUES (%s, %s, %s, date_trunc('hour', now()), 1)
+            ON CONFLICT (door, who, hour) DO UPDATE SET count = known.count + 1
+            RETURNING count, ceil(extract(epoch FROM hour + interval '1 hour' - now()))::int
+            """,
+            [new_id(), door, _group(who)],
+        )
+        count, wait = cursor.fetchone()
+    if count > _limit(door):
+        raise TooManyAttempts("Too many attempts. Try again later.", wait=wait)
+
+
+def give_back(door: str, *, who: str) -> None:
+    """Take back a knock that turned out to be somebody who may enter."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE public.tenants_attemptcount SET count = count - 1"
+            " WHERE door = %s AND who = %s AND hour = date_trunc('hour', now()) AND count > 0",
+            [door, _group(who)],
+        )
+
+
+def _limit(door: str) -> int:
+    """How many knocks an hour: `sign_up` and `sign_in` are settings, written as REST framework writes them."""
+    if door == "invitation":
+        return INVITATIONS_PER_HOUR
+    return int(str(api_settings.DEFAULT_THROTTLE_RATES[door]).removesuffix("/hour"))
+
+
+def _group(who: str) -> str:
+    """An IPv6 caller owns a whole /64, so the network is counted."""
+    try:
+        return str(IPv6Network((IPv6Address(who), 64), strict=False))
+    except AddressValueError:
+        return who

@@ -1,0 +1,102 @@
+"""What each role may do: one table, asked by every door, and the one place where a business's state closes doors.
+
+A service that changes or shows something of a business calls `require(actor, …)` first. Reading and exporting stay
+open in a suspended or closed business; changing does not.
+"""
+
+from enum import StrEnum
+
+from django.db import connection
+
+from audit.models import AuditRow
+from audit.services import Actor
+from tenants.errors import Conflict, NotPermitted
+from tenants.models import Role, Tenant
+
+
+class Permission(StrEnum):
+    BUSINESS_READ = "business.read"
+    TEAM_READ = "team.read"
+    TEAM_CHANGE = "team.change"
+    CHANNELS_READ = "channels.read"
+    CHANNELS_CHANGE = "channels.change"
+    PAYMENTS_READ = "payments.read"
+    PAYMENTS_REQUEST = "payments.request"
+    CALLBACKS_REDRIVE = "callbacks.redrive"
+    LOYALTY_READ = "loyalty.read"
+    LOYALTY_CHANGE = "loyalty.change"
+    MEMBERS_CHANGE = "members.change"
+    AUDIT_READ = "audit.read"
+
+
+_ADMIN, _MANAGER, _USER = Role.ORG_ADMIN, Role.MANAGER, Role.USER
+
+ROLES: dict[Permission, frozenset[Role]] = {
+    Permission.BUSINESS_READ: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.TEAM_READ: frozenset({_ADMIN, _MANAGER}),
+    Permission.TEAM_CHANGE: frozenset({_ADMIN}),
+    Permission.CHANNELS_READ: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.CHANNELS_CHANGE: frozenset({_ADMIN}),
+    Permission.PAYMENTS_READ: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.PAYMENTS_REQUEST: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.CALLBACKS_REDRIVE: frozenset({_ADMIN, _MANAGER}),
+    Permission.LOYALTY_READ: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.LOYALTY_CHANGE: frozenset({_ADMIN, _MANAGER}),
+    Permission.MEMBERS_CHANGE: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.AUDIT_READ: frozenset({_ADMIN}),
+}
+
+# Everything else changes something, and is refused while the business is not open for changes.
+_READS = frozenset(permission for permission in Permission if permission.endswith(".read"))
+_OPEN_FOR_CHANGES = frozenset({Tenant.Status.TRIAL, Tenant.Status.ACTIVE})
+
+
+class BusinessClosed(Conflict):
+    code = "business_not_open"
+
+
+class NotOperator(NotPermitted):
+    code = "operators_only"
+
+
+def require(actor: Actor, permission: Permission) -> None:
+    """Let the actor pass, in the present tenant, or say why not.
+
+    :raises NotPermitted: if the actor's role does not carry the permission.
+    :raises BusinessClosed: if it would change something and the business is suspended, closed or still being made.
+    """
+    if actor.kind == AuditRow.ActorKind.SYSTEM:
+        return
+    if actor.role not in ROLES[permission]:
+        raise NotPermitted(f"Your role in this business does not include “{permission}”. Ask an administrator.")
+    if permission not in _READS:
+        require_open(connection.tenant)  # type: ignore[attr-defined]  # django-tenants' connection
+
+
+def require_open(tenant: Tenant) -> None:
+    """Let a change pass that needs no role: taking up an invitation.
+
+    :raises BusinessClosed: if the business is suspended, closed or still being made.
+    """
+    if tenant.status not in _OPEN_FOR_CHANGES:
+        raise BusinessClosed(
+            f"This business is {tenant.status.lower()}: you can read and export, but not change anything."
+        )
+
+
+def require_operator(actor: Actor) -> None:
+    """Let an operator of the platform pass, or the platform itself.
+
+    :raises NotOperator: if it is anybody else, whatever they are in a business.
+    """
+    is_operator = actor.kind == AuditRow.ActorKind.OPERATOR and actor.role == "super_admin"
+    if not is_operator and actor.kind != AuditRow.ActorKind.SYSTEM:
+        raise NotOperator("Only an operator of the platform may do this.")
+
+
+def permissions_of(actor: Actor) -> list[Permission]:
+    """What the actor may do now, in the present tenant, in the order of the table."""
+    is_open = connection.tenant.status in _OPEN_FOR_CHANGES  # type: ignore[attr-defined]
+    return [
+        permission for permission in Permission if actor.role in ROLES[permission] and (is_open or permission in _READS)
+    ]

@@ -1,0 +1,95 @@
+import pytest
+from django_tenants.utils import tenant_context
+
+from audit.models import AuditRow
+from audit.services import Actor, system_actor
+from tenants.errors import NotPermitted
+from tenants.models import Role, Tenant
+from tenants.permissions import BusinessClosed, NotOperator, Permission, permissions_of, require, require_operator
+
+#                       administrator, manager, user
+TABLE = {
+    "business.read":        (True,  True,  True),
+    "team.read":            (True,  True,  False),
+    "team.change":          (True,  False, False),
+    "channels.read":        (True,  True,  True),
+    "channels.change":      (True,  False, False),
+    "payments.read":        (True,  True,  True),
+    "payments.request":     (True,  True,  True),
+    "callbacks.redrive":    (True,  True,  False),
+    "loyalty.read":         (True,  True,  True),
+    "loyalty.change":       (True,  True,  False),
+    "members.change":       (True,  True,  True),
+    "audit.read":           (True,  False, False),
+}  # fmt: skip
+ROLES = ("org_admin", "manager", "user")
+CELLS = [(permission, role, may) for permission, row in TABLE.items() for role, may in zip(ROLES, row, strict=True)]
+STATES = {"PROVISIONING": False, "TRIAL": True, "ACTIVE": True, "SUSPENDED": False, "CLOSED": False}
+
+
+def test_the_table_here_names_every_permission_and_role():
+    assert {str(permission) for permission in Permission} == set(TABLE)
+    assert set(Role.values) == set(ROLES)
+    assert set(Tenant.Status.values) == set(STATES)
+
+
+@pytest.mark.parametrize(("permission", "role", "may"), CELLS)
+def test_each_role_may_do_what_the_table_says_and_nothing_else(in_acme, actor, permission, role, may):
+    if may:
+        require(actor(Role(role)), Permission(permission))
+    else:
+        with pytest.raises(NotPermitted):
+            require(actor(Role(role)), Permission(permission))
+    assert (permission in permissions_of(actor(Role(role)))) is may
+
+
+@pytest.mark.parametrize("permission", TABLE)
+@pytest.mark.parametrize("role", ["", "super_admin", "owner"])
+def test_any_other_role_may_do_nothing_in_a_business(in_acme, permission, role):
+    stranger = Actor(kind=AuditRow.ActorKind.PERSON, label="stranger", role=role)
+
+    with pytest.raises(NotPermitted):
+        require(stranger, Permission(permission))
+    assert permissions_of(stranger) == []
+
+
+@pytest.mark.parametrize("permission", TABLE)
+@pytest.mark.parametrize(("state", "is_open"), STATES.items())
+def test_reading_stays_open_in_every_state_and_changing_only_in_service(acme, actor, permission, state, is_open):
+    acme.status = state
+    administrator = actor(Role.ORG_ADMIN)
+
+    with tenant_context(acme):
+        if is_open or permission.endswith(".read"):
+            require(administrator, Permission(permission))
+            assert permission in permissions_of(administrator)
+        else:
+            with pytest.raises(BusinessClosed):
+                require(administrator, Permission(permission))
+            assert permission not in permissions_of(administrator)
+
+
+@pytest.mark.parametrize("permission", TABLE)
+def test_the_platform_itself_is_let_through(in_acme, permission):
+    require(system_actor("a job"), Permission(permission))
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "may"),
+    [
+        ("OPERATOR", "super_admin", True),
+        ("SYSTEM", "", True),
+        ("OPERATOR", "", False),
+        ("PERSON", "super_admin", False),
+        ("PERSON", "org_admin", False),
+        ("KEY", "super_admin", False),
+    ],
+)
+def test_what_is_the_operators_is_nobody_elses(kind, role, may):
+    somebody = Actor(kind=AuditRow.ActorKind(kind), label="somebody", role=role)
+
+    if may:
+        require_operator(somebody)
+    else:
+        with pytest.raises(NotOperator):
+            require_operator(somebody)

@@ -1,0 +1,160 @@
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from celery import shared_task
+from django.db import connection
+from django.utils import timezone
+from django_tenants.utils import tenant_context
+
+from tenants import queue
+from tenants.models import DueTask
+from tenants.queue import PlatformTask, TenantTask, WrongTenant, enqueue, perform
+
+ran = []
+
+
+@shared_task(base=TenantTask, name="tests.note_tenant")
+def note_tenant(word=""):
+    ran.append((connection.tenant.slug, word))
+
+
+@shared_task(base=TenantTask, name="tests.promise_again")
+def promise_again(seconds):
+    ran.append(("again", seconds))
+    if len(ran) == 1:
+        enqueue(promise_again, due_at=timezone.now() + timedelta(seconds=seconds), seconds=seconds)
+
+
+@shared_task(base=TenantTask, name="tests.fail")
+def fail():
+    raise RuntimeError("it broke")
+
+
+@shared_task(base=PlatformTask, name="tests.platform")
+def platform():
+    ran.append((connection.schema_name, ""))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran_yet():
+    ran.clear()
+
+
+def test_work_runs_in_the_tenant_that_promised_it(acme, run_due):
+    with tenant_context(acme):
+        enqueue(note_tenant, word="hello")
+
+    assert run_due() == 1
+    assert ran == [("acme", "hello")]
+    assert not DueTask.objects.exists()
+    assert connection.schema_name == "public"
+
+
+def test_the_same_promise_twice_is_done_once(acme, run_due):
+    with tenant_context(acme):
+        enqueue(note_tenant, word="once")
+        enqueue(note_tenant, word="once")
+
+    run_due()
+    assert ran == [("acme", "once")]
+
+
+def test_work_without_a_tenant_is_refused(db):
+    with pytest.raises(WrongTenant):
+        enqueue(note_tenant)
+    with pytest.raises(WrongTenant):
+        note_tenant()
+
+    assert not DueTask.objects.exists()
+    assert ran == []
+
+
+def test_work_started_for_another_tenant_is_refused(acme, rival):
+    with tenant_context(acme):
+        enqueue(note_tenant, word="acme's")
+    row = DueTask.objects.get()
+
+    with pytest.raises(WrongTenant):
+        perform(task=note_tenant, due_task_id=row.pk, tenant_id=rival.pk)
+
+    assert ran == []
+    assert DueTask.objects.filter(pk=row.pk, leased_until=None).exists()
+
+
+def test_a_row_of_one_task_does_not_start_another(acme):
+    with tenant_context(acme):
+        enqueue(note_tenant, word="x")
+    row = DueTask.objects.get()
+
+    with pytest.raises(WrongTenant):
+        perform(task=fail, due_task_id=row.pk, tenant_id=acme.pk)
+
+    assert ran == []
+
+
+def test_a_message_for_work_that_is_done_does_nothing(acme):
+    perform(task=note_tenant, due_task_id=uuid4(), tenant_id=acme.pk)
+
+    assert ran == []
+
+
+def test_failed_work_falls_due_again_later_with_its_error(acme):
+    with tenant_context(acme):
+        enqueue(fail)
+    row = DueTask.objects.get()
+
+    with pytest.raises(RuntimeError, match="it broke"):
+        perform(task=fail, due_task_id=row.pk, tenant_id=acme.pk)
+
+    row.refresh_from_db()
+    assert row.attempts == 1
+    assert row.last_error == "RuntimeError: it broke"
+    assert row.leased_until is None
+    assert connection.schema_name == "public"
+
+
+def test_work_held_by_a_living_worker_is_not_taken_twice(acme):
+    with tenant_context(acme):
+        enqueue(note_tenant)
+    DueTask.objects.update(leased_until=timezone.now() + timedelta(seconds=5))
+
+    perform(task=note_tenant, due_task_id=DueTask.objects.get().pk, tenant_id=acme.pk)
+
+    assert ran == []
+
+
+def test_work_of_a_worker_that_died_is_found(acme, run_due):
+    with tenant_context(acme):
+        enqueue(note_tenant)
+    DueTask.objects.update(leased_until=timezone.now() - timedelta(seconds=1), due_at=queue._WHEN_PROMISED_AGAIN)
+
+    assert run_due() == 1
+    assert ran == [("acme", "")]
+
+
+def test_work_promised_again_while_it_runs_is_done_again_at_that_time(acme, run_due):
+    with tenant_context(acme):
+        enqueue(promise_again, seconds=600)
+
+    assert run_due() == 1
+    row = DueTask.objects.get()
+    assert row.leased_until is None
+    assert timedelta(seconds=590) < row.due_at - timezone.now() < timedelta(seconds=610)
+
+
+def test_a_later_promise_does_not_delay_an_earlier_one(acme):
+    soon = timezone.now() + timedelta(minutes=1)
+    with tenant_context(acme):
+        enqueue(note_tenant, due_at=soon)
+        enqueue(note_tenant, due_at=soon + timedelta(hours=1))
+
+    assert DueTask.objects.get().due_at == soon
+
+
+def test_the_platforms_own_work_runs_in_public(acme, run_due):
+    with tenant_context(acme):
+        enqueue(platform)
+
+    run_due()
+    assert ran == [("public", "")]
