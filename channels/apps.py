@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+
+
+class ChannelsConfig(AppConfig):
+    name = "channels"
+    verbose_name = "M-PESA and SMS connections"
+
+    def ready(self) -> None:
+        from channels.practice_channel import make_practice_channel
+        from tenants.provisioning import register_step
+
+        register_step(
+            key="practice_channel",
+            order=30,
+            sentence="A practice PayBill, to try everything out without real money",
+            run=make_practice_channel,
+        )

@@ -1,0 +1,99 @@
+import audit.ids
+import channels.fields
+import django.db.models.deletion
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    dependencies = [
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='MpesaChannel',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=80)),
+                ('shortcode', models.CharField(blank=True, max_length=10)),
+                ('store_number', models.CharField(blank=True, max_length=10)),
+                ('kind', models.CharField(choices=[('PAYBILL', 'PayBill: the customer types an account number'), ('TILL', 'Till: the customer types only the till number'), ('BUY_GOODS', "Buy Goods: a head office's number, paid like a till")], max_length=10)),
+                ('environment', models.CharField(choices=[('PRACTICE', 'Practice: our simulator, no real money'), ('SANDBOX', "Safaricom's sandbox, no real money"), ('PRODUCTION', 'Live: real money')], max_length=10)),
+                ('status', models.CharField(choices=[('DRAFT', 'credentials are missing'), ('CONFIGURED', 'credentials are saved, not proved'), ('VERIFIED', 'Safaricom accepted the credentials'), ('ACTIVE', 'payments are being received'), ('SUSPENDED', 'switched off by the business; what still arrives is recorded')], default='DRAFT', max_length=10)),
+                ('is_primary', models.BooleanField(default=False)),
+                ('consumer_key', channels.fields.EncryptedTextField(blank=True, default='')),
+                ('consumer_secret', channels.fields.EncryptedTextField(blank=True, default='')),
+                ('passkey', channels.fields.EncryptedTextField(blank=True, default='')),
+                ('initiator_name', models.CharField(blank=True, max_length=64)),
+                ('initiator_credential', channels.fields.EncryptedTextField(blank=True, default='')),
+                ('callback_token', channels.fields.EncryptedTextField()),
+                ('secret_dates', models.JSONField(default=dict)),
+                ('account_mapping', models.JSONField(default=dict)),
+                ('response_type', models.CharField(choices=[('Completed', 'complete the payment'), ('Cancelled', 'cancel the payment')], default='Completed', max_length=9)),
+                ('register_version', models.PositiveSmallIntegerField(default=2)),
+                ('minimum_amount', models.PositiveIntegerField(null=True)),
+                ('maximum_amount', models.PositiveIntegerField(null=True)),
+                ('accepts_unmapped', models.BooleanField(default=True)),
+                ('notes', models.TextField(blank=True)),
+                ('organisation_name', models.CharField(blank=True, max_length=120)),
+                ('configured_at', models.DateTimeField(null=True)),
+                ('verified_at', models.DateTimeField(null=True)),
+                ('first_verified_at', models.DateTimeField(null=True)),
+                ('urls_asked_at', models.DateTimeField(null=True)),
+                ('urls_registered_at', models.DateTimeField(null=True)),
+                ('activated_at', models.DateTimeField(null=True)),
+                ('suspended_at', models.DateTimeField(null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('environment', 'shortcode'), name='channel_shortcode_once'), models.UniqueConstraint(condition=models.Q(('store_number', ''), _negated=True), fields=('environment', 'store_number'), name='channel_store_number_once'), models.UniqueConstraint(condition=models.Q(('is_primary', True)), fields=('is_primary',), name='channel_one_primary'), models.CheckConstraint(condition=models.Q(('shortcode__regex', '^[0-9]{5,7}$'), models.Q(('environment', 'PRACTICE'), ('shortcode', ''), ('status', 'DRAFT')), _connector='OR'), name='channel_shortcode_digits')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SmsMessage',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('dedup_key', models.CharField(max_length=80)),
+                ('phone_number', models.CharField(max_length=12)),
+                ('body', models.TextField()),
+                ('environment', models.CharField(choices=[('PRACTICE', 'Practice: our simulator, no real money'), ('SANDBOX', "Safaricom's sandbox, no real money"), ('PRODUCTION', 'Live: real money')], max_length=10)),
+                ('status', models.CharField(choices=[('QUEUED', 'waiting to be sent'), ('SENDING', 'handed to the provider, no answer yet'), ('SENT', 'the provider took it'), ('FAILED', 'the provider refused it, or could not be reached for a day'), ('UNKNOWN', 'the provider may have taken it; not sent again')], default='QUEUED', max_length=8)),
+                ('provider', models.CharField(blank=True, max_length=32)),
+                ('provider_message_id', models.CharField(blank=True, max_length=80)),
+                ('error', models.CharField(blank=True, max_length=254)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('due_at', models.DateTimeField()),
+                ('created_at', models.DateTimeField()),
+                ('sending_at', models.DateTimeField(null=True)),
+                ('sent_at', models.DateTimeField(null=True)),
+            ],
+            options={
+                'indexes': [models.Index(condition=models.Q(('status', 'QUEUED')), fields=['due_at'], name='sms_queued'), models.Index(condition=models.Q(('status', 'SENDING')), fields=['sending_at'], name='sms_sending'), models.Index(fields=['environment', '-id'], name='sms_newest')],
+                'constraints': [models.UniqueConstraint(fields=('dedup_key',), name='sms_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ChannelRun',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('VERIFY', 'prove the credentials'), ('REGISTER_URLS', 'tell Safaricom where to report payments')], max_length=16)),
+                ('status', models.CharField(choices=[('PENDING', 'waiting for a worker, or working'), ('DONE', 'every step was taken'), ('FAILED', 'a step did not work; its advice says what to do')], default='PENDING', max_length=8)),
+                ('steps', models.JSONField(default=list)),
+                ('error_code', models.CharField(blank=True, max_length=48)),
+                ('originator_conversation_id', models.CharField(blank=True, max_length=128)),
+                ('conversation_id', models.CharField(blank=True, max_length=128)),
+                ('details', models.JSONField(default=dict)),
+                ('requested_by', models.JSONField(default=dict)),
+                ('created_at', models.DateTimeField()),
+                ('finished_at', models.DateTimeField(null=True)),
+                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='channels.mpesachannel')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'PENDING')), fields=('channel',), name='channel_run_one_at_a_time')],
+                'indexes': [models.Index(condition=models.Q(('originator_conversation_id', ''), _negated=True), fields=['originator_conversation_id'], name='channel_run_originator'), models.Index(condition=models.Q(('conversation_id', ''), _negated=True), fields=['conversation_id'], name='channel_run_conversation')],
+            },
+        ),
+    ]

@@ -1,0 +1,195 @@
+from django.db import models
+from django.db.models import Q
+
+from audit.ids import UUIDv7Field
+from channels.fields import EncryptedTextField
+
+
+class Environment(models.TextChoices):
+    """Where a channel talks to. Money of one never meets money of another in a list, a total or a report."""
+
+    PRACTICE = "PRACTICE", "Practice: our simulator, no real money"
+    SANDBOX = "SANDBOX", "Safaricom's sandbox, no real money"
+    PRODUCTION = "PRODUCTION", "Live: real money"
+
+
+class MpesaChannelQuerySet(models.QuerySet["MpesaChannel"]):
+    def without_secrets(self) -> "MpesaChannelQuerySet":
+        """For work that needs none, and must go on when a key is missing. One that is asked for is read then."""
+        return self.defer(*MpesaChannel.SECRETS, "callback_token")
+
+
+class MpesaChannel(models.Model):
+    """A PayBill or Till of the business, with the Daraja credentials that the business brought.
+
+    Its environment never changes; its numbers and kind are fixed once they were verified: another number is another
+    channel. `status` follows from the dates (`channels.services.status_of`); it is a column to be searched by.
+    """
+
+    class Kind(models.TextChoices):
+        PAYBILL = "PAYBILL", "PayBill: the customer types an account number"
+        TILL = "TILL", "Till: the customer types only the till number"
+        BUY_GOODS = "BUY_GOODS", "Buy Goods: a head office's number, paid like a till"
+
+    class Status(models.TextChoices):
+        DRAFT = "DRAFT", "credentials are missing"
+        CONFIGURED = "CONFIGURED", "credentials are saved, not proved"
+        VERIFIED = "VERIFIED", "Safaricom accepted the credentials"
+        ACTIVE = "ACTIVE", "payments are being received"
+        SUSPENDED = "SUSPENDED", "switched off by the business; what still arrives is recorded"
+
+    class ResponseType(models.TextChoices):
+        """What M-PESA does with a payment when our validation can't be reached; Daraja's own spelling."""
+
+        COMPLETED = "Completed", "complete the payment"
+        CANCELLED = "Cancelled", "cancel the payment"
+
+    SECRETS = ("consumer_key", "consumer_secret", "passkey", "initiator_credential")
+
+    id = UUIDv7Field(primary_key=True)
+    name = models.CharField(max_length=80)
+    shortcode = models.CharField(max_length=10, blank=True)  # what customers type; '' while a practice one is opened
+    store_number = models.CharField(max_length=10, blank=True)  # a till's store or head-office number, for Daraja
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
+    is_primary = models.BooleanField(default=False)
+
+    consumer_key = EncryptedTextField(blank=True, default="")
+    consumer_secret = EncryptedTextField(blank=True, default="")
+    passkey = EncryptedTextField(blank=True, default="")  # for prompts on phones (STK)
+    initiator_name = models.CharField(max_length=64, blank=True)  # the API operator
+    initiator_credential = EncryptedTextField(blank=True, default="")  # the API operator's password
+    callback_token = EncryptedTextField()  # in the path that Safaricom calls; its hash is in CallbackRoute
+    secret_dates = models.JSONField(default=dict)  # {"passkey": {"saved_at": "2026-…", "proved_at": "2026-…" | None}}
+
+    account_mapping = models.JSONField(default=dict)  # {"default": "loyalty", "VIP*": "vip"}: see channels.mapping
+    response_type = models.CharField(max_length=9, choices=ResponseType.choices, default=ResponseType.COMPLETED)
+    register_version = models.PositiveSmallIntegerField(default=2)  # of Daraja's C2B register call: 1 or 2
+    minimum_amount = models.PositiveIntegerField(null=True)  # KES; validation refuses less
+    maximum_amount = models.PositiveIntegerField(null=True)  # KES; validation refuses more
+    accepts_unmapped = models.BooleanField(default=True)  # False: validation refuses what only `default` would match
+
+    notes = models.TextField(blank=True)
+    organisation_name = models.CharField(max_length=120, blank=True)  # as Safaricom holds it
+    configured_at = models.DateTimeField(null=True)  # when a number or a credential last changed
+    verified_at = models.DateTimeField(null=True)  # when they were proved as they are now
+    first_verified_at = models.DateTimeField(null=True)
+    urls_asked_at = models.DateTimeField(null=True)  # Daraja was asked to register them, and has not refused
+    urls_registered_at = models.DateTimeField(null=True)  # Daraja accepted them as they are now
+    activated_at = models.DateTimeField(null=True)
+    suspended_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = MpesaChannelQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["environment", "shortcode"], name="channel_shortcode_once"),
+            models.UniqueConstraint(
+                fields=["environment", "store_number"], condition=~Q(store_number=""), name="channel_store_number_once"
+            ),
+            models.UniqueConstraint(fields=["is_primary"], condition=Q(is_primary=True), name="channel_one_primary"),
+            models.CheckConstraint(
+                condition=Q(shortcode__regex=r"^[0-9]{5,7}$")
+                | Q(shortcode="", environment=Environment.PRACTICE, status="DRAFT"),
+                name="channel_shortcode_digits",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.shortcode})" if self.shortcode else self.name
+
+    @property
+    def business_shortcode(self) -> str:
+        """The number that goes to Daraja as BusinessShortCode: a till's store number, else the number itself."""
+        return self.store_number or self.shortcode
+
+    @property
+    def shortcodes(self) -> frozenset[str]:
+        """Every number under which Daraja may report this channel's payments."""
+        return frozenset({self.shortcode, self.business_shortcode} - {""})
+
+
+class ChannelRun(models.Model):
+    """One attempt to verify a channel or to register its URLs, step by step, for people to follow."""
+
+    class Kind(models.TextChoices):
+        VERIFY = "VERIFY", "prove the credentials"
+        REGISTER_URLS = "REGISTER_URLS", "tell Safaricom where to report payments"
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", "waiting for a worker, or working"
+        DONE = "DONE", "every step was taken"
+        FAILED = "FAILED", "a step did not work; its advice says what to do"
+
+    id = UUIDv7Field(primary_key=True)
+    channel = models.ForeignKey(MpesaChannel, models.CASCADE, related_name="runs")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
+    # In order: {"key", "state", "tried", "said", "meaning", "do_now", "who", "at"}; see channels.runs.Step
+    steps = models.JSONField(default=list)
+    error_code = models.CharField(max_length=48, blank=True)
+    # The OriginatorConversationID and ConversationID of the balance query that verification sent, while it waits
+    originator_conversation_id = models.CharField(max_length=128, blank=True)
+    conversation_id = models.CharField(max_length=128, blank=True)
+    details = models.JSONField(default=dict)  # what was found: see channels.runs
+    requested_by = models.JSONField(default=dict)  # the actor, for the audit row that the outcome writes
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel"], condition=Q(status="PENDING"), name="channel_run_one_at_a_time"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["originator_conversation_id"],
+                condition=~Q(originator_conversation_id=""),
+                name="channel_run_originator",
+            ),
+            models.Index(fields=["conversation_id"], condition=~Q(conversation_id=""), name="channel_run_conversation"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.status}"
+
+
+class SmsMessage(models.Model):
+    """One SMS to a customer: queued in the commit that gives the reason for it, sent by a worker, at most once."""
+
+    class Status(models.TextChoices):
+        QUEUED = "QUEUED", "waiting to be sent"
+        SENDING = "SENDING", "handed to the provider, no answer yet"
+        SENT = "SENT", "the provider took it"
+        FAILED = "FAILED", "the provider refused it, or could not be reached for a day"
+        UNKNOWN = "UNKNOWN", "the provider may have taken it; not sent again"
+
+    id = UUIDv7Field(primary_key=True)
+    dedup_key = models.CharField(max_length=80)  # what it is about: "points:<payment id>"
+    phone_number = models.CharField(max_length=12)  # 2547…
+    body = models.TextField()
+    environment = models.CharField(max_length=10, choices=Environment.choices)  # only PRODUCTION leaves the house
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
+    provider = models.CharField(max_length=32, blank=True)
+    provider_message_id = models.CharField(max_length=80, blank=True)
+    error = models.CharField(max_length=254, blank=True)  # for people: why it is FAILED, UNKNOWN or still QUEUED
+    attempts = models.PositiveSmallIntegerField(default=0)  # how often the provider could not be reached
+    due_at = models.DateTimeField()  # when to send it; later than created_at only after such an attempt
+    created_at = models.DateTimeField()
+    sending_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["dedup_key"], name="sms_once")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(status="QUEUED"), name="sms_queued"),
+            models.Index(fields=["sending_at"], condition=Q(status="SENDING"), name="sms_sending"),
+            models.Index(fields=["environment", "-id"], name="sms_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.dedup_key}"

@@ -1,0 +1,23 @@
+from datetime import timedelta
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from tenants.queue import TenantTask
+
+
+@shared_task(base=TenantTask, lease=timedelta(minutes=5))
+def carry_out_run(run_id: str) -> None:
+    """Take a channel's run as far as it goes now. Running it twice is harmless."""
+    from channels import runs
+
+    runs.carry_out(run_id=UUID(run_id), now=timezone.now())
+
+
+@shared_task(base=TenantTask)
+def connect_practice_channel(channel_id: str) -> None:
+    """Take a practice channel one step further towards its first payment. Running it twice is harmless."""
+    from channels import practice_channel
+
+    practice_channel.connect(channel_id=UUID(channel_id), now=timezone.now())
