@@ -1,0 +1,264 @@
+"""`/api/v1/payments/`, `/api/v1/payment-requests/`, `/api/v1/quarantine/`."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from audit.ids import UnreadableId, read_public_id
+from channels.daraja.explanations import Api, explain
+from channels.models import Environment
+from payments.models import Payment, PaymentRequest
+from payments.quarantine import quarantined_callbacks, redrive_callbacks
+from payments.queries import payments_of, usual_environment
+from payments.requests import payment_requests, request_payment
+from tenants.errors import Invalid, NotFound
+from tenants.models import InboundCallback
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField
+
+
+class PaymentOutput(serializers.ModelSerializer[Payment]):
+    id = PublicIdField("pay")
+    channel_id = PublicIdField("ch")
+    shortcode = serializers.CharField(source="channel.shortcode")
+    environment = LowerCaseChoiceField(Environment)
+    source = LowerCaseChoiceField(Payment.Source)
+    currency = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Payment
+        fields = [
+            "id", "receipt", "amount", "currency", "channel_id", "shortcode", "environment", "account_reference",
+            "routed_to", "payer", "payer_name", "source", "paid_at",
+        ]  # fmt: skip
+
+    def get_currency(self, payment: Payment) -> str:
+        return "KES"
+
+
+class _PublicIdFilter(django_filters.CharFilter):
+    """A filter by one of our identifiers; what can't be read is a clear error, not an empty list."""
+
+    def __init__(self, prefix: str, **kwargs: Any) -> None:
+        self._prefix = prefix
+        super().__init__(**kwargs)
+
+    def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
+        if not value:
+            return qs
+        try:
+            return super().filter(qs, read_public_id(self._prefix, value))  # type: ignore[no-any-return]
+        except UnreadableId:
+            sentence = f"This is not an identifier of the right kind: it begins with “{self._prefix}_”."
+            raise Invalid(sentence, errors={"channel": [sentence]}) from None
+
+
+_ENVIRONMENTS = [(value.lower(), label) for value, label in Environment.choices]
+
+
+class PaymentFilters(django_filters.FilterSet):
+    paid_from = django_filters.IsoDateTimeFilter("paid_at", "gte")
+    paid_before = django_filters.IsoDateTimeFilter("paid_at", "lt")
+    channel = _PublicIdFilter("ch", field_name="channel_id")
+    account_reference = django_filters.CharFilter("account_reference", "iexact")
+    receipt = django_filters.CharFilter("receipt", "iexact")
+    amount = django_filters.NumberFilter("amount")
+    amount_min = django_filters.NumberFilter("amount", "gte")
+    amount_max = django_filters.NumberFilter("amount", "lte")
+    environment = django_filters.ChoiceFilter(choices=_ENVIRONMENTS, method="in_environment")
+
+    def in_environment(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return queryset.filter(environment=value.upper())
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """One environment at a time, whatever is asked: practice money never stands beside real money."""
+        if not self.form.cleaned_data.get("environment"):
+            queryset = queryset.filter(environment=usual_environment())
+        return super().filter_queryset(queryset)  # type: ignore[no-any-return]
+
+
+class RequestFilters(PaymentFilters):
+    class Meta:
+        model = PaymentRequest
+        fields: list[str] = []
+
+    paid_from = None
+    paid_before = None
+    receipt = django_filters.CharFilter("payment__receipt", "iexact")
+    status = django_filters.ChoiceFilter(
+        choices=[(value.lower(), label) for value, label in PaymentRequest.Status.choices], method="in_status"
+    )
+
+    def in_status(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return queryset.filter(status=value.upper())
+
+
+@extend_schema(tags=["payments"])
+class PaymentList(ListAPIView[Payment]):
+    """Payments of one environment, newest first. Without `environment` it is the primary channel's."""
+
+    serializer_class = PaymentOutput
+    filterset_class = PaymentFilters
+    queryset = Payment.objects.none()
+    ordering = ("-paid_at", "-id")
+
+    def get_queryset(self) -> QuerySet[Payment]:
+        return payments_of(actor=self.request.actor)  # type: ignore[attr-defined]
+
+
+@extend_schema(tags=["payments"])
+class PaymentDetail(APIView):
+    @extend_schema(responses=PaymentOutput)
+    def get(self, request: Request, payment_id: str) -> Response:
+        payment = payments_of(actor=request.actor).filter(pk=_read("pay", payment_id)).first()  # type: ignore[attr-defined]
+        if payment is None:
+            raise NotFound("There is no such payment.")
+        return Response(PaymentOutput(payment).data)
+
+
+class PaymentRequestInput(serializers.Serializer[Any]):
+    phone_number = serializers.CharField(max_length=40, help_text="In any local form: 0712 345 678, +254712345678 …")
+    amount = serializers.IntegerField(min_value=1, max_value=250_000, help_text="KES, whole shillings")
+    account_reference = serializers.RegexField(
+        r"^[A-Za-z0-9 ._/-]{1,12}$",
+        error_messages={"invalid": "Use at most 12 letters and digits, like INV-204."},
+    )
+    transaction_desc = serializers.CharField(max_length=13, default="Payment")
+    channel = PublicIdField("ch", required=False)
+
+
+class PaymentRequestOutput(serializers.ModelSerializer[PaymentRequest]):
+    """`status` is what counts: `pending`, `succeeded`, `failed` or `unknown`. `reason` says it in plain words."""
+
+    id = PublicIdField("preq")
+    channel_id = PublicIdField("ch")
+    environment = LowerCaseChoiceField(Environment)
+    status = LowerCaseChoiceField(PaymentRequest.Status)
+    payment_id = PublicIdField("pay", allow_null=True)
+    receipt = serializers.CharField(source="payment.receipt", default=None, allow_null=True)
+    reason = serializers.SerializerMethodField()
+    do_now = serializers.SerializerMethodField()
+
+    class Meta:
+        model = PaymentRequest
+        fields = [
+            "id", "status", "phone_number", "amount", "account_reference", "transaction_desc", "channel_id",
+            "environment", "receipt", "payment_id", "reason", "do_now", "result_code", "result_desc",
+            "checkout_request_id", "accepted_at", "created_at", "finished_at",
+        ]  # fmt: skip
+
+    def get_reason(self, request: PaymentRequest) -> str:
+        match request.status:
+            case PaymentRequest.Status.PENDING if request.accepted_at:
+                return "The customer has the prompt on the phone and has not answered yet."
+            case PaymentRequest.Status.PENDING:
+                return "We are asking Safaricom to prompt the phone."
+            case PaymentRequest.Status.SUCCEEDED:
+                return "The customer paid."
+            case PaymentRequest.Status.UNKNOWN:
+                return "Safaricom has not told us what happened. The customer may have paid."
+        return explain(Api.STK, request.result_code, request.result_desc).meaning
+
+    def get_do_now(self, request: PaymentRequest) -> str:
+        match request.status:
+            case PaymentRequest.Status.PENDING | PaymentRequest.Status.SUCCEEDED:
+                return ""
+            case PaymentRequest.Status.UNKNOWN:
+                return "Look for the payment in your M-PESA records before you ask the customer again."
+        return explain(Api.STK, request.result_code, request.result_desc).do_now
+
+
+@extend_schema(tags=["payment requests"])
+class PaymentRequestList(ListAPIView[PaymentRequest]):
+    """Ask a customer's phone for a payment (STK Push), and see what was asked."""
+
+    serializer_class = PaymentRequestOutput
+    filterset_class = RequestFilters
+    queryset = PaymentRequest.objects.none()
+    ordering = ("-id",)
+
+    def get_queryset(self) -> QuerySet[PaymentRequest]:
+        return payment_requests(actor=self.request.actor)  # type: ignore[attr-defined]
+
+    @extend_schema(request=PaymentRequestInput, responses={202: PaymentRequestOutput})
+    def post(self, request: Request) -> Response:
+        given = PaymentRequestInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        values = given.validated_data
+        asked = request_payment(
+            actor=request.actor,  # type: ignore[attr-defined]
+            phone_number=values["phone_number"],
+            amount=values["amount"],
+            account_reference=values["account_reference"],
+            transaction_desc=values["transaction_desc"],
+            channel_id=values.get("channel"),
+        )
+        return Response(PaymentRequestOutput(asked).data, status=status.HTTP_202_ACCEPTED)
+
+
+@extend_schema(tags=["payment requests"])
+class PaymentRequestDetail(APIView):
+    @extend_schema(responses=PaymentRequestOutput)
+    def get(self, request: Request, request_id: str) -> Response:
+        asked = payment_requests(actor=request.actor).filter(pk=_read("preq", request_id)).first()  # type: ignore[attr-defined]
+        if asked is None:
+            raise NotFound("There is no such payment request.")
+        return Response(PaymentRequestOutput(asked).data)
+
+
+class QuarantineOutput(serializers.ModelSerializer[InboundCallback]):
+    id = PublicIdField("cb")
+    channel_id = PublicIdField("ch", allow_null=True)
+    kind = LowerCaseChoiceField(InboundCallback.Kind)
+    reason = LowerCaseChoiceField(InboundCallback.Reason)
+    body = serializers.SerializerMethodField()
+
+    class Meta:
+        model = InboundCallback
+        fields = ["id", "kind", "reason", "error", "channel_id", "received_at", "address", "body"]
+
+    def get_body(self, callback: InboundCallback) -> str:
+        """As it came; bytes that are no text are shown as �."""
+        return bytes(callback.body).decode("utf-8", "replace")
+
+
+@extend_schema(tags=["quarantine"])
+class QuarantineList(ListAPIView[InboundCallback]):
+    """Deliveries from M-PESA that did not fit and have had no effect, newest first, each with its reason."""
+
+    serializer_class = QuarantineOutput
+    queryset = InboundCallback.objects.none()
+    ordering = ("-id",)
+
+    def get_queryset(self) -> QuerySet[InboundCallback]:
+        return quarantined_callbacks(actor=self.request.actor)  # type: ignore[attr-defined]
+
+
+@extend_schema(
+    tags=["quarantine"],
+    parameters=[OpenApiParameter("callback_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
+    request=None,
+    responses={202: None},
+)
+class QuarantineRedrive(APIView):
+    """Apply one of them again. Whoever asks vouches for the address it came from; all else is judged afresh."""
+
+    def post(self, request: Request, callback_id: str) -> Response:
+        if not redrive_callbacks(actor=request.actor, callback_ids=[_read("cb", callback_id)]):  # type: ignore[attr-defined]
+            raise NotFound("There is no such delivery in quarantine.")
+        return Response(status=status.HTTP_202_ACCEPTED)
+
+
+def _read(prefix: str, text: str) -> Any:
+    try:
+        return read_public_id(prefix, text)
+    except UnreadableId:
+        raise Http404 from None

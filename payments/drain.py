@@ -1,0 +1,357 @@
+"""Applies what Daraja delivered: from the inbox to payments, requests and runs, or to quarantine with a reason.
+
+A batch of one business's deliveries is claimed, applied and marked in one commit, so a crash anywhere leaves either
+nothing or all of it. What a delivery does not fit is written on it, for a person to see.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from channels import runs
+from channels.daraja.payloads import (
+    C2BPayment,
+    StkResult,
+    UnreadablePayload,
+    parse_c2b,
+    parse_result,
+    parse_stk_callback,
+    parse_timeout,
+)
+from channels.mapping import AccountMapping
+from channels.models import Environment, MpesaChannel
+from payments import requests
+from payments.models import Payment
+from payments.services import PaymentReport, record_payments
+from tenants.models import InboundCallback
+from tenants.queue import require_current_tenant
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+# A callback can overtake our own note of the request that it answers; after this long it answers none of ours.
+PATIENCE_FOR_A_REQUEST = timedelta(minutes=10)
+_MAXIMUM_ATTEMPTS = 10
+
+Kind = InboundCallback.Kind
+State = InboundCallback.State
+Reason = InboundCallback.Reason
+
+_CLAIM = """
+    SELECT id, channel_id, kind, body, received_at, attempts, address_is_listed
+      FROM public.tenants_inboundcallback
+     WHERE tenant_id = %s AND state = 'PENDING' AND due_at <= %s
+     ORDER BY due_at
+     LIMIT %s
+       FOR UPDATE SKIP LOCKED
+"""
+_MARK = """
+    UPDATE public.tenants_inboundcallback AS inbox
+       SET state = given.state, reason = given.reason, error = given.error, dedup_key = given.dedup_key,
+           body_hash = given.body_hash, attempts = given.attempts, due_at = given.due_at, applied_at = %s
+      FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[], %s::int[], %s::timestamptz[])
+           AS given (id, state, reason, error, dedup_key, body_hash, attempts, due_at)
+     WHERE inbox.id = given.id
+"""
+_EARLIER_BODIES = """
+    SELECT DISTINCT dedup_key, body_hash
+      FROM public.tenants_inboundcallback
+     WHERE tenant_id = %s AND kind = %s AND dedup_key = ANY(%s) AND state = 'APPLIED'
+"""
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A delivery in our hands, and what became of it."""
+
+    id: UUID
+    channel_id: UUID
+    kind: str
+    body: bytes
+    received_at: datetime
+    attempts: int
+    address_is_listed: bool
+    state: State = State.APPLIED
+    reason: str = ""
+    error: str = ""
+    dedup_key: str = ""
+    body_hash: bytes | None = None
+    due_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.body = bytes(self.body)
+        self.due_at = self.received_at
+
+    def quarantine(self, reason: Reason, sentence: str = "") -> None:
+        self.state, self.reason, self.error = State.QUARANTINED, reason.value, sentence or str(reason.label)
+
+    def wait(self, now: datetime, sentence: str) -> None:
+        """Try again later: what it answers may not be written down yet."""
+        self.attempts += 1
+        self.state, self.error = State.PENDING, sentence
+        self.due_at = now + timedelta(seconds=min(2**self.attempts, 60))
+
+
+def apply_pending(*, now: datetime, limit: int = BATCH) -> int:
+    """Apply what Daraja delivered to the present tenant and is due; returns how many were taken up.
+
+    Running it twice, or in several workers at once, is harmless.
+    """
+    taken = 0
+    while count := _apply_batch(now=now, limit=limit):
+        taken += count
+        if count < limit:
+            break
+    return taken
+
+
+def _apply_batch(*, now: datetime, limit: int) -> int:
+    try:
+        with transaction.atomic():
+            batch = _claim(now=now, limit=limit)
+            if batch:
+                _apply(batch, now=now)
+                _mark(batch, now=now)
+            return len(batch)
+    except (OperationalError, InterfaceError):
+        raise  # the database went away, or asked us to try again: nothing is wrong with the deliveries
+    except Exception:  # one bad delivery must not hold up the others: it is reported, and put aside below
+        logger.exception("Deliveries could not be applied (%s at once).", limit)
+    if limit == 1:
+        _note_failure(now=now)
+        return 1
+    taken = 0
+    while taken < limit and _apply_batch(now=now, limit=1):
+        taken += 1
+    return taken
+
+
+def _claim(*, now: datetime, limit: int) -> list[Claimed]:
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, [require_current_tenant().pk, now, limit])
+        return [Claimed(*row) for row in cursor.fetchall()]
+
+
+def _mark(batch: Sequence[Claimed], *, now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MARK,
+            [
+                now,
+                [row.id for row in batch],
+                [row.state.value for row in batch],
+                [row.reason for row in batch],
+                [row.error for row in batch],
+                [row.dedup_key for row in batch],
+                [row.body_hash for row in batch],
+                [row.attempts for row in batch],
+                [row.due_at for row in batch],
+            ],
+        )
+
+
+def _note_failure(*, now: datetime) -> None:
+    """The oldest delivery that is due breaks us: step over it, and after many attempts put it aside."""
+    with transaction.atomic():
+        for row in _claim(now=now, limit=1):
+            row.wait(now, "Applying it failed; see the log.")
+            if row.attempts >= _MAXIMUM_ATTEMPTS:
+                row.quarantine(Reason.FAILED)
+            _mark([row], now=now)
+
+
+def _apply(batch: Sequence[Claimed], *, now: datetime) -> None:
+    channels = _channels(batch)
+    for row in batch:
+        channel = channels[row.channel_id]
+        if (
+            settings.CALLBACK_ADDRESS_POLICY == "enforce"
+            and channel.environment == Environment.PRODUCTION
+            and not row.address_is_listed
+        ):
+            row.quarantine(Reason.UNLISTED_ADDRESS)
+    left = [row for row in batch if row.state != State.QUARANTINED]
+    _apply_confirmations([row for row in left if row.kind == Kind.C2B_CONFIRMATION], channels)
+    _apply_stk_callbacks([row for row in left if row.kind == Kind.STK_CALLBACK], channels, now=now)
+    for row in left:
+        if row.kind in {Kind.RESULT, Kind.TIMEOUT}:
+            _apply_result(row, now=now)
+
+
+def _channels(batch: Iterable[Claimed]) -> dict[UUID, MpesaChannel]:
+    """The channels of the batch, without their secrets."""
+    return MpesaChannel.objects.only("id", "shortcode", "store_number", "environment", "account_mapping").in_bulk(
+        {row.channel_id for row in batch}
+    )
+
+
+# -- C2B confirmations ------------------------------------------------------------------------------------------------
+
+
+def _apply_confirmations(rows: Sequence[Claimed], channels: dict[UUID, MpesaChannel]) -> None:
+    mappings = {channel.pk: AccountMapping(channel.account_mapping) for channel in channels.values()}
+    read: dict[tuple[UUID, str], tuple[Claimed, C2BPayment]] = {}
+    repeats: list[tuple[Claimed, C2BPayment]] = []
+    for row in rows:
+        try:
+            paid = parse_c2b(row.body)
+        except UnreadablePayload as problem:
+            row.quarantine(Reason.UNREADABLE, problem.reason)
+            continue
+        row.dedup_key, row.body_hash = paid.receipt, _hash(row.body)
+        if paid.shortcode not in channels[row.channel_id].shortcodes:
+            row.quarantine(Reason.FOREIGN_SHORTCODE, f"It names shortcode {paid.shortcode}.")
+        elif (row.channel_id, paid.receipt) in read:
+            repeats.append((row, paid))
+        else:
+            read[row.channel_id, paid.receipt] = (row, paid)
+    new = record_payments(
+        reports=[
+            PaymentReport(
+                receipt=paid.receipt,
+                channel=channels[row.channel_id],
+                payer=paid.msisdn,
+                payer_name=" ".join(filter(None, (paid.first_name, paid.middle_name, paid.last_name))),
+                amount=paid.amount,
+                account_reference=paid.account_reference,
+                routed_to=_program(mappings[row.channel_id], paid.account_reference),
+                source=Payment.Source.CONFIRMATION,
+                paid_at=paid.paid_at,
+                callback_id=row.id,
+            )
+            for row, paid in read.values()
+        ]
+    )
+    are_new = {(payment.channel_id, payment.receipt) for payment in new}
+    known = [pair for key, pair in read.items() if key not in are_new]
+    for row, _ in repeats:
+        first, _ = read[row.channel_id, row.dedup_key]
+        if row.body_hash != first.body_hash:
+            _raise_alarm(row)
+    _check_against_earlier(known)
+
+
+def _check_against_earlier(known: Sequence[tuple[Claimed, C2BPayment]]) -> None:
+    """A receipt that we had already: the same news again is fine, other news under the same number is not."""
+    if not known:
+        return
+    receipts = [paid.receipt for _, paid in known]
+    with connection.cursor() as cursor:
+        cursor.execute(_EARLIER_BODIES, [require_current_tenant().pk, Kind.C2B_CONFIRMATION.value, receipts])
+        earlier: dict[str, set[bytes]] = {}
+        for receipt, body_hash in cursor.fetchall():
+            earlier.setdefault(receipt, set()).add(bytes(body_hash))
+    recorded = {
+        (payment.channel_id, payment.receipt): payment.amount
+        for payment in Payment.objects.filter(receipt__in=receipts).only("channel_id", "receipt", "amount")
+    }
+    for row, paid in known:
+        bodies = earlier.get(paid.receipt)
+        if (bodies and row.body_hash not in bodies) or recorded[row.channel_id, paid.receipt] != paid.amount:
+            _raise_alarm(row)
+
+
+def _raise_alarm(row: Claimed) -> None:
+    row.quarantine(Reason.CONFLICTING_BODY)
+    logger.error("Delivery %s reports %s with another content than before.", row.id, row.dedup_key)
+
+
+def _program(mapping: AccountMapping, account_reference: str) -> str:
+    match = mapping.route(account_reference)
+    return match.program if match else ""
+
+
+def _hash(body: bytes) -> bytes:
+    """Of the values, so that spacing and the order of keys don't count."""
+    return hashlib.sha256(orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)).digest()
+
+
+# -- STK callbacks ----------------------------------------------------------------------------------------------------
+
+
+def _apply_stk_callbacks(rows: Sequence[Claimed], channels: dict[UUID, MpesaChannel], *, now: datetime) -> None:
+    results: list[tuple[Claimed, StkResult]] = []
+    for row in rows:
+        try:
+            result = parse_stk_callback(row.body)
+        except UnreadablePayload as problem:
+            row.quarantine(Reason.UNREADABLE, problem.reason)
+            continue
+        row.dedup_key, row.body_hash = result.checkout_request_id[:80], _hash(row.body)
+        results.append((row, result))
+    asked = requests.lock_by_checkout_ids([result.checkout_request_id for _, result in results])
+    reports = []
+    paid: list[tuple[StkResult, requests.PaymentRequest]] = []
+    for row, result in results:
+        request = asked.get(result.checkout_request_id)
+        if request is None or request.channel_id != row.channel_id:
+            _wait_for_request(row, now=now)
+        elif result.result_code != "0":
+            if not requests.note_not_paid(request=request, code=result.result_code, desc=result.result_desc, now=now):
+                row.quarantine(Reason.CONTRADICTION, "It says that the customer did not pay, but the payment is here.")
+        elif result.amount != Decimal(request.amount):
+            row.quarantine(
+                Reason.AMOUNT_MISMATCH, f"It reports KES {result.amount}; we asked for KES {request.amount}."
+            )
+        else:
+            reports.append(_stk_report(row, result, request, channels[row.channel_id]))
+            paid.append((result, request))
+    record_payments(reports=_first_of_each(reports))
+    requests.note_paid(paid=[(request, result.receipt or "") for result, request in paid], now=now)
+
+
+def _stk_report(
+    row: Claimed, result: StkResult, request: "requests.PaymentRequest", channel: MpesaChannel
+) -> PaymentReport:
+    return PaymentReport(
+        receipt=result.receipt or "",
+        channel=channel,
+        payer=request.phone_number,  # what the callback says may be masked
+        payer_name="",
+        amount=Decimal(request.amount),
+        account_reference=request.account_reference,
+        routed_to=_program(AccountMapping(channel.account_mapping), request.account_reference),
+        source=Payment.Source.STK,
+        paid_at=result.paid_at or row.received_at,
+        callback_id=row.id,
+    )
+
+
+def _first_of_each(reports: Sequence[PaymentReport]) -> list[PaymentReport]:
+    """One statement can't insert the same receipt twice."""
+    return list({(report.channel.pk, report.receipt): report for report in reversed(reports)}.values())
+
+
+# -- Results and time-outs --------------------------------------------------------------------------------------------
+
+
+def _apply_result(row: Claimed, *, now: datetime) -> None:
+    try:
+        if row.kind == Kind.RESULT:
+            result = parse_result(row.body)
+            row.dedup_key = (result.originator_conversation_id or result.conversation_id)[:80]
+            is_ours = runs.apply_result(result)
+        else:
+            timeout = parse_timeout(row.body)
+            row.dedup_key = (timeout.originator_conversation_id or timeout.conversation_id)[:80]
+            is_ours = runs.apply_timeout(timeout)
+    except UnreadablePayload as problem:
+        row.quarantine(Reason.UNREADABLE, problem.reason)
+        return
+    if not is_ours:
+        _wait_for_request(row, now=now)
+
+
+def _wait_for_request(row: Claimed, *, now: datetime) -> None:
+    if now - row.received_at > PATIENCE_FOR_A_REQUEST:
+        row.quarantine(Reason.UNMATCHED_REQUEST)
+    else:
+        row.wait(now, "It may have come before we noted our own request.")

@@ -1,0 +1,104 @@
+from django.db import models
+from django.db.models import Q
+
+from audit.ids import UUIDv7Field
+from channels.models import Environment, MpesaChannel
+
+
+class Payment(models.Model):
+    """Money that a customer sent to one of the business's channels.
+
+    Written once, when M-PESA says so, and never edited: a correction is a Reversal that points here.
+    """
+
+    class Source(models.TextChoices):
+        CONFIRMATION = "CONFIRMATION", "M-PESA's confirmation"
+        STK = "STK", "the answer to a request on the customer's phone"
+
+    id = UUIDv7Field(primary_key=True)
+    receipt = models.CharField(max_length=20)  # M-PESA's own number: TransID or MpesaReceiptNumber
+    channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="payments")
+    environment = models.CharField(max_length=10, choices=Environment.choices)  # the channel's, which never changes
+    payer = models.CharField(max_length=128)  # the MSISDN as it came: plain, masked or hashed
+    payer_name = models.CharField(max_length=120, blank=True)  # as M-PESA spells it; often only a first name
+    amount = models.DecimalField(max_digits=14, decimal_places=2)  # KES
+    account_reference = models.CharField(max_length=64, blank=True)  # as the customer typed it
+    routed_to = models.CharField(max_length=64, blank=True)  # the program that the channel's mapping gave it to
+    source = models.CharField(max_length=12, choices=Source.choices)
+    paid_at = models.DateTimeField()  # by M-PESA's clock
+    created_at = models.DateTimeField()  # by ours; for auditors, not for logic
+    callback_id = models.UUIDField(null=True)  # the InboundCallback that reported it first
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "receipt"], name="payment_receipt_once"),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_positive"),
+        ]
+        indexes = [
+            models.Index(fields=["environment", "-paid_at", "-id"], name="payment_newest"),
+            models.Index(fields=["environment", "account_reference", "-paid_at"], name="payment_reference"),
+            models.Index(fields=["receipt"], name="payment_receipt"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.receipt} KES {self.amount}"
+
+
+class DayTotal(models.Model):
+    """What one channel took on one day of Kenya's clock; changes in the same commit as its payments."""
+
+    id = UUIDv7Field(primary_key=True)
+    channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="day_totals")
+    date = models.DateField()  # in Nairobi
+    payment_count = models.PositiveIntegerField(default=0)
+    amount = models.DecimalField(max_digits=16, decimal_places=2, default=0)  # KES
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "date"], name="day_total_once")]
+
+    def __str__(self) -> str:
+        return f"{self.date} KES {self.amount}"
+
+
+class PaymentRequest(models.Model):
+    """Our ask on a customer's phone (STK Push). Accepted is not paid: only M-PESA's answer settles it."""
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", "waiting for the customer"
+        SUCCEEDED = "SUCCEEDED", "paid"
+        FAILED = "FAILED", "not paid; no money moved"
+        UNKNOWN = "UNKNOWN", "M-PESA has not told us what happened; do not ask again before checking"
+
+    id = UUIDv7Field(primary_key=True)
+    channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="payment_requests")
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    phone_number = models.CharField(max_length=15)  # 2547…
+    amount = models.PositiveIntegerField()  # KES, whole shillings
+    account_reference = models.CharField(max_length=12)
+    transaction_desc = models.CharField(max_length=13)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
+    sending_at = models.DateTimeField(null=True)  # committed before Daraja is called, so that it is called once
+    accepted_at = models.DateTimeField(null=True)  # Daraja heard us
+    merchant_request_id = models.CharField(max_length=80, blank=True)
+    checkout_request_id = models.CharField(max_length=80, blank=True)  # which callbacks and queries speak of
+    result_code = models.CharField(max_length=20, blank=True)  # Daraja's, or a gateway error's
+    result_desc = models.CharField(max_length=1024, blank=True)  # in Daraja's words
+    checks = models.PositiveSmallIntegerField(default=0)  # how often we asked Daraja ourselves
+    payment = models.OneToOneField(Payment, models.PROTECT, null=True, related_name="request")
+    requested_by = models.CharField(max_length=254)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gte=1, amount__lte=250_000), name="payment_request_amount"),
+            models.UniqueConstraint(
+                fields=["checkout_request_id"],
+                condition=~Q(checkout_request_id=""),
+                name="payment_request_checkout_once",
+            ),
+        ]
+        indexes = [models.Index(fields=["environment", "-id"], name="payment_request_newest")]
+
+    def __str__(self) -> str:
+        return f"KES {self.amount} from {self.phone_number[:4]}…{self.phone_number[-3:]}"

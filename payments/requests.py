@@ -1,0 +1,209 @@
+"""Asking a customer's phone to pay (STK Push), and finding out what became of it.
+
+Daraja is called at most once for a request: `sending_at` is committed before the call. If we can't know whether the
+prompt went out, the request is `unknown` and a person decides; it is never sent again by itself. Daraja's own answer
+comes as a callback; where none comes we ask. A payment that was reported is never undone by a query (daraja.md 6).
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from audit.services import Actor
+from channels.connection import daraja_client
+from channels.daraja.client import StkState
+from channels.daraja.errors import DarajaError, DarajaRejected, DarajaUnavailable
+from channels.models import MpesaChannel
+from channels.msisdn import InvalidPhoneNumber, normalise
+from channels.services import callback_url
+from payments.models import Payment, PaymentRequest
+from payments.tasks import check_payment_request, send_payment_request
+from tenants.errors import Conflict, Invalid, NotFound
+from tenants.permissions import Permission, require
+from tenants.queue import enqueue
+
+logger = logging.getLogger(__name__)
+
+# The prompt lives for about a minute, and its callback usually comes within it; then we ask, ever more rarely.
+FIRST_CHECK_AFTER = timedelta(seconds=25)
+_CHECK_AGAIN_AFTER = [timedelta(seconds=seconds) for seconds in (10, 15, 30, 60, 120, 300)]
+GIVE_UP_SENDING_AFTER = timedelta(minutes=2)  # nobody waits longer at a counter
+
+Status = PaymentRequest.Status
+
+
+class NoUsableChannel(Conflict):
+    code = "no_usable_channel"
+
+
+def request_payment(
+    *,
+    actor: Actor,
+    phone_number: str,
+    amount: int,
+    account_reference: str,
+    transaction_desc: str = "Payment",
+    channel_id: UUID | None = None,
+) -> PaymentRequest:
+    """Promise to prompt a phone for `amount` whole shillings; the answer is `pending` and is followed by its id.
+
+    Without a channel the primary one asks.
+
+    :raises Invalid: for a number that is not Kenyan.
+    :raises NotFound: if there is no such channel.
+    :raises NoUsableChannel: if the channel can't prompt: not active, or without a passkey.
+    """
+    require(actor, Permission.PAYMENTS_REQUEST)
+    try:
+        msisdn = normalise(phone_number)
+    except InvalidPhoneNumber as problem:
+        raise Invalid(str(problem), errors={"phone_number": [str(problem)]}) from None
+    with transaction.atomic():
+        channel = _channel(channel_id)
+        if channel.status != MpesaChannel.Status.ACTIVE:
+            raise NoUsableChannel(f"{channel} is {channel.status.lower()}. Activate it before you ask for payments.")
+        if not channel.passkey:
+            raise NoUsableChannel(f"{channel} has no passkey. Safaricom issues one for prompting phones: add it first.")
+        request = PaymentRequest.objects.create(
+            channel=channel,
+            environment=channel.environment,
+            phone_number=msisdn,
+            amount=amount,
+            account_reference=account_reference,
+            transaction_desc=transaction_desc,
+            requested_by=actor.label,
+        )
+        enqueue(send_payment_request, request_id=str(request.pk))
+    return request
+
+
+def payment_requests(*, actor: Actor) -> QuerySet[PaymentRequest]:
+    """Every request of the business, for its people to look at."""
+    require(actor, Permission.PAYMENTS_READ)
+    return PaymentRequest.objects.select_related("channel", "payment")
+
+
+def send_request(*, request_id: UUID, now: datetime) -> None:
+    """Send a promised prompt to Daraja: once.
+
+    :raises DarajaUnavailable: if it did not get through, so that it is tried again.
+    """
+    request = PaymentRequest.objects.select_related("channel").get(pk=request_id)
+    if request.status != Status.PENDING or request.accepted_at:
+        return
+    if not PaymentRequest.objects.filter(pk=request_id, sending_at=None).update(sending_at=now):
+        # A worker died between the call and noting its answer: the phone may have been prompted.
+        _settle(
+            request_id, Status.UNKNOWN, desc="We stopped while asking Safaricom; the prompt may have gone out.", now=now
+        )
+        return
+    channel = request.channel
+    try:
+        accepted = daraja_client(channel).stk_push(
+            shortcode=channel.business_shortcode,
+            passkey=channel.passkey,
+            msisdn=request.phone_number,
+            amount_kes=request.amount,
+            account_reference=request.account_reference,
+            callback_url=callback_url(channel, "stk-callback"),
+            till=None if channel.kind == MpesaChannel.Kind.PAYBILL else channel.shortcode,
+            description=request.transaction_desc,
+        )
+    except DarajaUnavailable as problem:
+        if now - request.created_at > GIVE_UP_SENDING_AFTER:
+            _settle(request_id, Status.FAILED, code=problem.code, desc=problem.message, now=now)
+            return
+        PaymentRequest.objects.filter(pk=request_id).update(sending_at=None)
+        raise
+    except DarajaRejected as problem:
+        _settle(request_id, Status.FAILED, code=problem.code, desc=problem.message, now=now)
+        return
+    except DarajaError as problem:
+        _settle(request_id, Status.UNKNOWN, code=problem.code, desc=problem.message, now=now)
+        return
+    with transaction.atomic():
+        PaymentRequest.objects.filter(pk=request_id).update(
+            accepted_at=now,
+            merchant_request_id=accepted.merchant_request_id,
+            checkout_request_id=accepted.checkout_request_id,
+        )
+        enqueue(check_payment_request, due_at=now + FIRST_CHECK_AFTER, request_id=str(request_id))
+
+
+def check_request(*, request_id: UUID, now: datetime) -> None:
+    """Ask Daraja how a prompt stands that no callback has settled; promise to ask again while it is open."""
+    request = PaymentRequest.objects.select_related("channel").get(pk=request_id)
+    if request.status != Status.PENDING or not request.checkout_request_id:
+        return
+    channel = request.channel
+    try:
+        state = daraja_client(channel).stk_query(
+            shortcode=channel.business_shortcode,
+            passkey=channel.passkey,
+            checkout_request_id=request.checkout_request_id,
+        )
+    except DarajaError as problem:
+        logger.info("Payment request %s could not be checked: %s", request_id, problem)
+        state = StkState(StkState.Kind.NOT_FOUND, result_desc=problem.message)
+    if state.kind == StkState.Kind.FINAL:
+        status = Status.SUCCEEDED if state.result_code == "0" else Status.FAILED
+        _settle(request_id, status, code=state.result_code, desc=state.result_desc, now=now)
+        return
+    if request.checks >= len(_CHECK_AGAIN_AFTER):
+        _settle(request_id, Status.UNKNOWN, desc=state.result_desc, now=now)
+        return
+    with transaction.atomic():
+        PaymentRequest.objects.filter(pk=request_id).update(checks=request.checks + 1)
+        enqueue(check_payment_request, due_at=now + _CHECK_AGAIN_AFTER[request.checks], request_id=str(request_id))
+
+
+def lock_by_checkout_ids(checkout_ids: Iterable[str]) -> dict[str, PaymentRequest]:
+    """Our requests that callbacks speak of, locked until the commit."""
+    rows = PaymentRequest.objects.select_for_update().filter(checkout_request_id__in=list(checkout_ids)).order_by("pk")
+    return {row.checkout_request_id: row for row in rows}
+
+
+def note_not_paid(*, request: PaymentRequest, code: str, desc: str, now: datetime) -> bool:
+    """A callback says that the customer did not pay. False if a payment is known: then it contradicts."""
+    if request.status == Status.SUCCEEDED:
+        return False
+    request.status, request.result_code, request.result_desc = Status.FAILED, code[:20], desc[:1024]
+    request.finished_at = now
+    request.save(update_fields=["status", "result_code", "result_desc", "finished_at"])
+    return True
+
+
+def note_paid(*, paid: Sequence[tuple[PaymentRequest, str]], now: datetime) -> None:
+    """Callbacks say that these requests were paid, under these receipts, which are recorded: settle them."""
+    payments = {
+        (payment.channel_id, payment.receipt): payment
+        for payment in Payment.objects.filter(receipt__in=[receipt for _, receipt in paid])
+    }
+    for request, receipt in paid:
+        request.status, request.result_code, request.result_desc = Status.SUCCEEDED, "0", ""
+        request.payment = payments[request.channel_id, receipt]
+        request.finished_at = now
+        request.save(update_fields=["status", "result_code", "result_desc", "payment", "finished_at"])
+
+
+def _channel(channel_id: UUID | None) -> MpesaChannel:
+    if channel_id is not None:
+        channel = MpesaChannel.objects.filter(pk=channel_id).first()
+        if channel is None:
+            raise NotFound("There is no such channel.")
+        return channel
+    channel = MpesaChannel.objects.filter(is_primary=True).first()
+    if channel is None:
+        raise NoUsableChannel("Add a channel first.")
+    return channel
+
+
+def _settle(request_id: UUID, status: Status, *, now: datetime, code: str = "", desc: str = "") -> None:
+    """The outcome as we learnt it without a callback; never over a payment that is known."""
+    PaymentRequest.objects.filter(pk=request_id).exclude(status=Status.SUCCEEDED).update(
+        status=status, result_code=code[:20], result_desc=desc[:1024], finished_at=now
+    )

@@ -1,0 +1,123 @@
+"""Recording money that arrived. One function serves one report and ten thousand."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+from django.db.models.functions import Now
+
+from audit.ids import new_id
+from channels.models import MpesaChannel
+from payments.models import Payment
+from payments.signals import payments_recorded
+from tenants.models import TenantActivity
+from tenants.queue import require_current_tenant
+
+NAIROBI = ZoneInfo("Africa/Nairobi")
+
+_INSERT_PAYMENTS = """
+    INSERT INTO payments_payment (id, channel_id, receipt, environment, payer, payer_name, amount, account_reference,
+                                  routed_to, source, paid_at, callback_id, created_at)
+    SELECT given.*, now()
+      FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::text[],
+                  %s::text[], %s::text[], %s::timestamptz[], %s::uuid[]) AS given
+        ON CONFLICT (channel_id, receipt) DO NOTHING
+ RETURNING id, channel_id, receipt, amount, paid_at
+"""
+_ADD_TO_DAY_TOTALS = """
+    INSERT INTO payments_daytotal AS known (id, channel_id, date, payment_count, amount)
+    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::date[], %s::int[], %s::numeric[])
+        ON CONFLICT (channel_id, date) DO UPDATE
+       SET payment_count = known.payment_count + excluded.payment_count, amount = known.amount + excluded.amount
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentReport:
+    """M-PESA's word that money arrived on a channel, from whichever of its mouths."""
+
+    receipt: str
+    channel: MpesaChannel
+    payer: str
+    payer_name: str
+    amount: Decimal  # KES
+    account_reference: str
+    routed_to: str  # the program that the channel's mapping gives it to, "" for none
+    source: Payment.Source
+    paid_at: datetime
+    callback_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPayment:
+    """What the database says about a payment that it did not know before."""
+
+    id: UUID
+    channel_id: UUID
+    receipt: str
+    amount: Decimal
+    paid_at: datetime
+
+
+@transaction.atomic
+def record_payments(*, reports: Sequence[PaymentReport]) -> list[NewPayment]:
+    """Record money that M-PESA says has arrived, in the present tenant, and return the payments that are new.
+
+    M-PESA repeats itself: one receipt may be reported by a confirmation, an STK result and a Pull, at once. The first
+    report wins and the rest change nothing. Day totals change and followers are told in the same commit.
+    """
+    if not reports:
+        return []
+    # In one order everywhere, so that two workers with the same receipts wait for each other instead of deadlocking.
+    ordered = sorted(reports, key=lambda report: (report.channel.pk, report.receipt))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT_PAYMENTS,
+            [
+                [new_id() for _ in ordered],
+                [report.channel.pk for report in ordered],
+                [report.receipt for report in ordered],
+                [report.channel.environment for report in ordered],
+                [report.payer for report in ordered],
+                [report.payer_name for report in ordered],
+                [report.amount for report in ordered],
+                [report.account_reference for report in ordered],
+                [report.routed_to for report in ordered],
+                [report.source.value for report in ordered],
+                [report.paid_at for report in ordered],
+                [report.callback_id for report in ordered],
+            ],
+        )
+        new = [NewPayment(*row) for row in cursor.fetchall()]
+        if new:
+            _add_to_day_totals(cursor, new)
+    if new:
+        TenantActivity.objects.filter(tenant=require_current_tenant()).update(last_payment_at=Now())
+        payments_recorded.send(sender=Payment, payment_ids=[payment.id for payment in new])
+    return new
+
+
+def _add_to_day_totals(cursor: CursorWrapper, payments: Sequence[NewPayment]) -> None:
+    counts: dict[tuple[UUID, date], int] = defaultdict(int)
+    amounts: dict[tuple[UUID, date], Decimal] = defaultdict(Decimal)
+    for payment in payments:
+        day = (payment.channel_id, payment.paid_at.astimezone(NAIROBI).date())
+        counts[day] += 1
+        amounts[day] += payment.amount
+    days = sorted(counts)
+    cursor.execute(
+        _ADD_TO_DAY_TOTALS,
+        [
+            [new_id() for _ in days],
+            [channel_id for channel_id, _ in days],
+            [day for _, day in days],
+            [counts[day] for day in days],
+            [amounts[day] for day in days],
+        ],
+    )
