@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+
+
+class LoyaltyConfig(AppConfig):
+    name = "loyalty"
+    verbose_name = "Loyalty"
+
+    def ready(self) -> None:
+        from channels.mapping import set_program_directory
+        from loyalty.awards import promise_awards
+        from loyalty.services import make_default_program, program_codes
+        from payments.signals import payments_recorded
+        from tenants.provisioning import register_step
+
+        set_program_directory(program_codes)
+        payments_recorded.connect(promise_awards, dispatch_uid="loyalty.promise_awards")
+        register_step(key="program", order=20, sentence="A first loyalty program", run=make_default_program)

@@ -1,0 +1,89 @@
+"""Payments whose payer nobody knew: they wait until somebody shows M-PESA's receipt for them."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+import audit.services
+from audit.services import Actor
+from loyalty.awards import Award, give, rules_of
+from loyalty.models import Member, PaymentOutcome
+from loyalty.points import require_active
+from payments.models import Payment
+from tenants.errors import Conflict, NotFound
+from tenants.permissions import Permission, require
+
+
+class UnknownReceipt(NotFound):
+    code = "unknown_receipt"
+
+
+class PaymentNotWaiting(Conflict):
+    """It was claimed already, or it earns nothing."""
+
+    code = "payment_not_waiting"
+
+
+class OtherProgram(Conflict):
+    code = "other_program"
+
+
+def waiting_payments(*, actor: Actor) -> QuerySet[Payment]:
+    """Payments that wait for their payer, of all environments: a door shows one environment at a time."""
+    require(actor, Permission.LOYALTY_READ)
+    waiting = Payment.objects.filter(outcome__status=PaymentOutcome.Status.WAITING)
+    return waiting.select_related("channel", "outcome__program")
+
+
+@transaction.atomic
+def claim_payment(*, actor: Actor, member_id: UUID, receipt: str, now: datetime) -> PaymentOutcome:
+    """Give a waiting payment's points and stamp to the member who shows its receipt, by the terms of today.
+
+    :raises NotFound: if there is no such member.
+    :raises UnknownReceipt: if no payment in the member's environment has that receipt.
+    :raises OtherProgram: if the payment belongs to another program.
+    :raises PaymentNotWaiting: if it was claimed before, or earns nothing.
+    :raises MemberInactive: if the member was deactivated.
+    """
+    require(actor, Permission.MEMBERS_CHANGE)
+    members = Member.objects.select_related("program__accrual_rule", "program__stamp_rule")
+    member = members.filter(pk=member_id).first()
+    if member is None:
+        raise NotFound("There is no such member.")
+    require_active(member)
+    outcome = _lock_waiting(receipt.strip().upper(), member)
+    payment, rules = outcome.payment, rules_of(member.program)
+    earned = rules.earned_by(payment)
+    if not earned:
+        raise PaymentNotWaiting(f"By the terms of “{member.program}”, payment {payment.receipt} gives nothing.")
+    outcome.status, outcome.member, outcome.decided_at = PaymentOutcome.Status.EARNED, member, now
+    outcome.points, outcome.gave_stamp = earned.points, earned.stamp
+    outcome.save()
+    give([Award(payment, rules, earned, member_id=member.pk)], now=now)
+    audit.services.record(
+        actor=actor,
+        action="payment.claimed",
+        subject=payment,
+        after={"member": str(member), "points": earned.points, "stamp": earned.stamp},
+    )
+    return outcome
+
+
+def _lock_waiting(receipt: str, member: Member) -> PaymentOutcome:
+    """The outcome that the member may have, until the caller's commit. A receipt is unique only within a channel."""
+    outcomes = list(
+        PaymentOutcome.objects.select_for_update(of=("self",))
+        .select_related("payment")
+        .filter(payment__receipt=receipt, payment__environment=member.environment)
+    )
+    if not outcomes:
+        raise UnknownReceipt(f"We know of no payment {receipt}. It may take a few seconds to arrive.")
+    waiting = [outcome for outcome in outcomes if outcome.status == PaymentOutcome.Status.WAITING]
+    if not waiting:
+        raise PaymentNotWaiting(f"Payment {receipt} was claimed already, or earns nothing.")
+    for outcome in waiting:
+        if outcome.program_id == member.program_id:
+            return outcome
+    raise OtherProgram(f"Payment {receipt} belongs to another program than this member.")

@@ -1,0 +1,248 @@
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from audit.ids import UUIDv7Field
+from channels.models import Environment
+from loyalty.accrual import AccrualTerms, StampTerms
+from payments.models import Payment
+
+
+class Program(models.Model):
+    """A way in which payments become points or stamps. A channel's mapping sends payments here by `code`.
+
+    One program serves every environment; its members and their points belong to one each.
+    """
+
+    class MemberKey(models.TextChoices):
+        BY_REFERENCE = "BY_REFERENCE", "what the customer types is the member: VIP001"
+        BY_PAYER = "BY_PAYER", "the member code, the enrolled phone number, or its hash"
+
+    id = UUIDv7Field(primary_key=True)
+    code = models.SlugField(max_length=64, unique=True)  # "vip_customer"
+    name = models.CharField(max_length=80)  # as customers read it: "VIP"
+    member_key = models.CharField(max_length=12, choices=MemberKey.choices, default=MemberKey.BY_PAYER)
+    language = models.CharField(max_length=5, choices=settings.LANGUAGES, default="en")  # of its messages
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AccrualRule(models.Model):
+    """How many points a payment earns: points per so many shillings, times a multiplier, within limits."""
+
+    id = UUIDv7Field(primary_key=True)
+    program = models.OneToOneField(Program, models.CASCADE, related_name="accrual_rule")
+    points = models.PositiveIntegerField(default=1)
+    per_kes = models.PositiveIntegerField(default=100)
+    multiplier = models.DecimalField(max_digits=5, decimal_places=2, default=1)
+    minimum_kes = models.PositiveIntegerField(default=0)  # smaller payments earn nothing
+    cap_points = models.PositiveIntegerField(null=True)  # the most that one payment earns
+
+    class Meta:
+        constraints = [
+            # With these limits, the points of the largest amount that a payment can have fit their column.
+            models.CheckConstraint(condition=Q(points__lte=1000), name="accrual_points_limit"),
+            models.CheckConstraint(condition=Q(per_kes__gt=0), name="accrual_per_kes_positive"),
+            models.CheckConstraint(condition=Q(multiplier__gte=0), name="accrual_multiplier_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.points} per KES {self.per_kes}, times {self.multiplier}"
+
+    @property
+    def terms(self) -> AccrualTerms:
+        return AccrualTerms(
+            points=self.points,
+            per_kes=self.per_kes,
+            multiplier=self.multiplier,
+            minimum_kes=self.minimum_kes,
+            cap_points=self.cap_points,
+        )
+
+
+class StampRule(models.Model):
+    """“After N payments, a reward”: each payment of at least the minimum is a stamp.
+
+    The words are the business's own, in the program's language: they become "Thanks for ordering! 4 more orders for
+    free delivery."
+    """
+
+    id = UUIDv7Field(primary_key=True)
+    program = models.OneToOneField(Program, models.CASCADE, related_name="stamp_rule")
+    payments_needed = models.PositiveSmallIntegerField()
+    minimum_kes = models.PositiveIntegerField(default=0)  # smaller payments are no stamp
+    reward = models.CharField(max_length=80)  # "free delivery"
+    thanks = models.CharField(max_length=80)  # "Thanks for ordering!"
+    noun = models.CharField(max_length=40)  # one payment: "order"
+    noun_plural = models.CharField(max_length=40)  # "orders"
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(payments_needed__gt=0), name="stamp_rule_needs_payments")]
+
+    def __str__(self) -> str:
+        return f"after {self.payments_needed} {self.noun_plural}: {self.reward}"
+
+    @property
+    def terms(self) -> StampTerms:
+        return StampTerms(
+            payments_needed=self.payments_needed,
+            minimum_kes=self.minimum_kes,
+            reward=self.reward,
+            thanks=self.thanks,
+            noun=self.noun,
+            noun_plural=self.noun_plural,
+        )
+
+
+class Member(models.Model):
+    """A payer who joined a program, in one environment: practice points never meet live ones.
+
+    `points_balance` equals the sum of the entries, `stamps` counts the stamps since the last reward; both change only
+    in the commit that writes why, with this row locked.
+    """
+
+    id = UUIDv7Field(primary_key=True)
+    program = models.ForeignKey(Program, models.PROTECT, related_name="members", db_index=False)
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    code = models.CharField(max_length=64)  # what the customer types as account number, as the mapping reads it
+    name = models.CharField(max_length=80, blank=True)
+    phone_number = models.CharField(max_length=12, blank=True)  # 2547…, given with consent
+    phone_hash = models.CharField(max_length=64, blank=True)  # its SHA-256, as Daraja's version 1 reports it
+    consented_at = models.DateTimeField(null=True)  # when the member agreed that we keep and use the number
+    points_balance = models.BigIntegerField(default=0)
+    stamps = models.PositiveSmallIntegerField(default=0)
+    is_active = models.BooleanField(default=True)  # False: earns and spends nothing
+    joined_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["program", "environment", "code"], name="member_code_once"),
+            models.UniqueConstraint(
+                fields=["program", "environment", "phone_number"],
+                condition=~Q(phone_number=""),
+                name="member_phone_once",
+            ),
+            models.CheckConstraint(condition=~Q(code=""), name="member_has_code"),
+            models.CheckConstraint(
+                condition=Q(phone_number="", phone_hash="", consented_at=None)
+                | Q(~Q(phone_number=""), ~Q(phone_hash=""), consented_at__isnull=False),
+                name="member_phone_by_consent",
+            ),
+            models.CheckConstraint(condition=Q(points_balance__gte=0), name="member_points_not_negative"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["program", "environment", "phone_hash"], condition=~Q(phone_hash=""), name="member_hash"
+            ),
+            models.Index(fields=["environment", "-id"], name="member_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.name}".strip()
+
+
+class PaymentOutcome(models.Model):
+    """What the loyalty rules made of one payment: exactly one row for each payment, also when it earned nothing."""
+
+    class Status(models.TextChoices):
+        EARNED = "EARNED", "points or a stamp were given"
+        WAITING = "WAITING", "the payer is not known; it can be claimed with the receipt"
+        NOTHING = "NOTHING", "the rules give nothing for it"
+        NO_PROGRAM = "NO_PROGRAM", "no active program takes it"
+
+    payment = models.OneToOneField(Payment, models.PROTECT, primary_key=True, related_name="outcome")
+    status = models.CharField(max_length=10, choices=Status.choices)
+    program = models.ForeignKey(Program, models.PROTECT, null=True, related_name="outcomes", db_index=False)
+    member = models.ForeignKey(Member, models.PROTECT, null=True, related_name="outcomes")
+    points = models.PositiveBigIntegerField(default=0)
+    gave_stamp = models.BooleanField(default=False)
+    decided_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    Q(points__gt=0) | Q(gave_stamp=True),
+                    status="EARNED",
+                    program__isnull=False,
+                    member__isnull=False,
+                )
+                | Q(status__in=["WAITING", "NOTHING"], program__isnull=False, member=None, points=0, gave_stamp=False)
+                | Q(status="NO_PROGRAM", program=None, member=None, points=0, gave_stamp=False),
+                name="outcome_agrees",
+            ),
+        ]
+        indexes = [models.Index(fields=["-payment"], condition=Q(status="WAITING"), name="outcome_waiting")]
+
+    def __str__(self) -> str:
+        return f"{self.payment_id} {self.status}"
+
+
+class PointsEntry(models.Model):
+    """One change of a member's points. Never edited or deleted: a correction is another entry."""
+
+    class Kind(models.TextChoices):
+        EARN = "EARN", "earned by a payment"
+        REDEEM = "REDEEM", "spent"
+        ADJUST = "ADJUST", "corrected by a person"
+        EXPIRE = "EXPIRE", "expired"
+        REVERSE = "REVERSE", "taken back, because the payment was"
+
+    id = UUIDv7Field(primary_key=True)
+    member = models.ForeignKey(Member, models.PROTECT, related_name="entries", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    points = models.BigIntegerField()
+    balance_after = models.BigIntegerField()
+    payment = models.ForeignKey(Payment, models.PROTECT, null=True, related_name="points_entries", db_index=False)
+    note = models.CharField(max_length=254, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["payment"], condition=Q(kind="EARN"), name="points_earned_once"),
+            models.CheckConstraint(
+                condition=(Q(kind="ADJUST") & ~Q(points=0))
+                | Q(kind="EARN", points__gt=0)
+                | Q(kind__in=["REDEEM", "EXPIRE", "REVERSE"], points__lt=0),
+                name="points_sign_agrees",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind__in=["EARN", "REVERSE"]) | Q(payment__isnull=False), name="points_have_a_payment"
+            ),
+            models.CheckConstraint(condition=~Q(kind="ADJUST") | ~Q(note=""), name="points_adjusted_for_a_reason"),
+            models.CheckConstraint(condition=Q(balance_after__gte=0), name="points_balance_after_not_negative"),
+        ]
+        indexes = [models.Index(fields=["member", "-id"], name="points_of_member")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.points:+d}"
+
+
+class Reward(models.Model):
+    """Something a member may collect: given when a stamp card is full."""
+
+    class Status(models.TextChoices):
+        READY = "READY", "can be collected"
+        COLLECTED = "COLLECTED", "was collected"
+
+    id = UUIDv7Field(primary_key=True)
+    member = models.ForeignKey(Member, models.PROTECT, related_name="rewards")
+    description = models.CharField(max_length=80)
+    payment = models.OneToOneField(Payment, models.PROTECT, related_name="reward")  # the one that filled the card
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.READY)
+    created_at = models.DateTimeField()
+    collected_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="READY", collected_at=None) | Q(status="COLLECTED", collected_at__isnull=False),
+                name="reward_collected_agrees",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.description} {self.status}"

@@ -1,0 +1,15 @@
+from datetime import timedelta
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from tenants.queue import TenantTask
+
+
+@shared_task(base=TenantTask, lease=timedelta(seconds=60))
+def award_points(payment_ids: list[str]) -> None:
+    """Give what these payments earned. Running it twice gives it once."""
+    from loyalty import awards
+
+    awards.award_payments(payment_ids=[UUID(payment_id) for payment_id in payment_ids], now=timezone.now())
