@@ -1,0 +1,225 @@
+"""The operators' site, on the platform host only: password, second factor, and then every page.
+
+Rooms say in their `admin.py` what operators may look up; here it is put together. Nothing of a business's own schema
+is here.
+"""
+
+from base64 import b32encode
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, TypeVar, cast
+from urllib.parse import urlencode
+
+import django_otp
+import segno
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django_otp.util import random_hex
+
+import audit.admin
+import payments.admin
+import tenants.admin
+from tenants import operators
+from tenants.actors import operator
+from tenants.errors import DomainError
+from tenants.models import User
+from tenants.sign_in import identify
+
+_View = TypeVar("_View", bound=Callable[..., HttpResponseBase])
+
+_KEY_IN_SESSION = "second_factor_key"
+_WRONG = "The e-mail address or the password is wrong."
+
+
+class PasswordForm(AdminAuthenticationForm):
+    """The same check as at every other door, with its limits; people who are no operators are told nothing else."""
+
+    def clean(self) -> dict[str, Any]:
+        username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if username and password:
+            try:
+                user = identify(self.request, email=username, password=password)  # type: ignore[arg-type]
+            except DomainError as refusal:
+                raise ValidationError(refusal.detail) from None
+            self.confirm_login_allowed(user)
+            self.user_cache = user
+        return self.cleaned_data
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        if not (user.is_active and user.is_staff):
+            raise ValidationError(_WRONG)
+
+
+class CodeForm(forms.Form):
+    code = forms.CharField(
+        max_length=16,
+        widget=forms.TextInput({"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false"}),
+    )
+
+    def clean_code(self) -> str:
+        return "".join(self.cleaned_data["code"].split()).lower()
+
+
+class OperatorSite(admin.AdminSite):
+    site_title = "Tuzo operators"
+    site_header = "Tuzo operators"
+    index_title = "The platform now"
+    site_url = None
+    login_form = PasswordForm
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return _is_operator(request) and request.user.is_verified()  # type: ignore[union-attr]
+
+    def admin_view(self, view: _View, cacheable: bool = False) -> _View:
+        """Every page behind both factors knows its actor: `request.actor`, for the services that it calls."""
+
+        def act(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            request.actor = operator(request, _user(request))  # type: ignore[attr-defined]
+            return view(request, *args, **kwargs)
+
+        return super().admin_view(cast(_View, update_wrapper(act, view)), cacheable)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        return [
+            path("second-factor/", self.behind_password(self.prove), name="second_factor"),
+            path("second-factor/set-up/", self.behind_password(self.set_up), name="second_factor_set_up"),
+            *super().get_urls(),
+        ]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        found = operators.problems(actor=request.actor, now=timezone.now())  # type: ignore[attr-defined]
+        problems = [(problem, _list_of(problem)) for problem in found]
+        return super().index(request, {**(extra_context or {}), "problems": problems})
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The password; whoever has given it goes on to the second factor."""
+        if request.method == "GET" and _is_operator(request) and not self.has_permission(request):
+            return HttpResponseRedirect(_with_next(request, "admin:second_factor"))
+        return super().login(request, extra_context)
+
+    def behind_password(self, view: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
+        """A page between the password and the second factor."""
+
+        def ask(request: HttpRequest) -> HttpResponse:
+            if not _is_operator(request):
+                return HttpResponseRedirect(_with_next(request, "admin:login"))
+            return view(request)
+
+        return never_cache(sensitive_post_parameters("code")(ask))
+
+    def prove(self, request: HttpRequest) -> HttpResponse:
+        """Ask for a code of the second factor."""
+        user = _user(request)
+        if not operators.has_second_factor(user):
+            return HttpResponseRedirect(_with_next(request, "admin:second_factor_set_up"))
+        form = CodeForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                device = operators.prove_second_factor(
+                    actor=operator(request, user), user=user, code=form.cleaned_data["code"]
+                )
+            except DomainError as refusal:
+                form.add_error("code", refusal.detail)
+            else:
+                _note_proved(request, device)
+                return HttpResponseRedirect(_next(request) or reverse("admin:index"))
+        context = {**self.each_context(request), "title": "Second factor", "form": form, "next": _next(request)}
+        return TemplateResponse(request, "admin/second_factor.html", context)
+
+    def set_up(self, request: HttpRequest) -> HttpResponse:
+        """Show a new authenticator's key, and take it once a code shows that the operator holds it."""
+        user = _user(request)
+        if operators.has_second_factor(user) and not self.has_permission(request):
+            return HttpResponseRedirect(_with_next(request, "admin:second_factor"))
+        if request.method == "GET" or _KEY_IN_SESSION not in request.session:
+            request.session[_KEY_IN_SESSION] = random_hex(20)
+        key = request.session[_KEY_IN_SESSION]
+        form = CodeForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                device, codes = operators.set_up_second_factor(
+                    actor=operator(request, user),
+                    user=user,
+                    key=key,
+                    code=form.cleaned_data["code"],
+                    proved_by=request.user.otp_device,  # type: ignore[union-attr]
+                )
+            except DomainError as refusal:
+                form.add_error("code", refusal.detail)
+            else:
+                del request.session[_KEY_IN_SESSION]
+                _note_proved(request, device)
+                context = {
+                    **self.each_context(request),
+                    "title": "Recovery codes",
+                    "codes": codes,
+                    "next": _next(request) or reverse("admin:index"),
+                }
+                return TemplateResponse(request, "admin/recovery_codes.html", context)
+        authenticator = operators.unsaved_authenticator(user, key=key)
+        context = {
+            **self.each_context(request),
+            "title": "Set up your second factor",
+            "form": form,
+            "next": _next(request),
+            "qr_code": segno.make(authenticator.config_url, error="m").svg_data_uri(scale=5, light="#fff"),
+            "key": b32encode(authenticator.bin_key).decode(),
+        }
+        return TemplateResponse(request, "admin/second_factor_set_up.html", context)
+
+
+def _is_operator(request: HttpRequest) -> bool:
+    return request.user.is_active and isinstance(request.user, User) and request.user.is_staff
+
+
+def _user(request: HttpRequest) -> User:
+    """Who has given an operator's password; call it behind `_is_operator`."""
+    assert isinstance(request.user, User)  # noqa: S101
+    return request.user
+
+
+def _note_proved(request: HttpRequest, device: Any) -> None:
+    request.session.cycle_key()
+    django_otp.login(request, device)
+
+
+def _next(request: HttpRequest) -> str:
+    """Where the operator wanted to go, if it is here."""
+    wanted = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME) or ""
+    is_here = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return wanted if is_here else ""
+
+
+def _with_next(request: HttpRequest, name: str) -> str:
+    wanted = _next(request)
+    return f"{reverse(name)}?{urlencode({REDIRECT_FIELD_NAME: wanted})}" if wanted else reverse(name)
+
+
+def _list_of(problem: operators.Problem) -> str:
+    """The list that shows what a problem is about."""
+    model, query = {
+        "waiting": ("inboundcallback", {"state__exact": "PENDING"}),
+        "failing": ("duetask", {"attempts__gte": "3"}),
+        "stuck": ("tenant", {"status__exact": "PROVISIONING"}),
+        "ill": ("tenant", {"activity__channel_health__exact": "PROBLEM"}),
+        "quarantined": ("inboundcallback", {"state__exact": "QUARANTINED", "reason__exact": problem.reason}),
+    }[problem.kind]
+    return f"{reverse(f'admin:tenants_{model}_changelist')}?{urlencode(query)}"
+
+
+site = OperatorSite(name="admin")
+for pages in (tenants.admin.PAGES, payments.admin.PAGES, audit.admin.PAGES):
+    for model, model_admin in pages.items():
+        site.register(model, model_admin)

@@ -1,0 +1,20 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from config.benchmarks import apply, ingest
+from config.benchmarks.table import as_text
+
+_BENCHMARKS = {"ingest": ingest, "apply": apply}
+
+
+class Command(BaseCommand):
+    help = "Measure against the budgets of the design; every line is a ratio or a time from this one run."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("which", choices=sorted(_BENCHMARKS))
+        parser.add_argument("--seconds", type=int, default=10, help="how long each rate is taken")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        lines = _BENCHMARKS[options["which"]].run(seconds=options["seconds"])  # type: ignore[attr-defined]
+        self.stdout.write(as_text(lines))
