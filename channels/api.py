@@ -2,24 +2,22 @@
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
-from rest_framework import serializers, status
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_view
+from rest_framework import serializers
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.ids import UnreadableId, read_public_id
-from channels import runs, services
+from channels import queries, runs, services, status
 from channels.mapping import Match
 from channels.models import ChannelRun, Environment, MpesaChannel
 from tenants.errors import Invalid
-from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 _TAG = ["channels"]
 _CHANNEL_ID = OpenApiParameter("channel_id", OpenApiTypes.STR, OpenApiParameter.PATH, description="`ch_…`")
@@ -30,13 +28,6 @@ _WAIT = OpenApiParameter(
     description=f"Wait up to this many seconds (at most {runs.LONGEST_WAIT_S}) for the run to end, and answer 200 with "
     "its outcome. Without it, or when it has not ended by then, the answer is 202: read the run to follow it.",
 )
-_INVALID = OpenApiResponse(description="`invalid`: `errors` names the fields and says what is wrong with them.")
-_CONFLICT = OpenApiResponse(
-    description="The channel is in a state in which this can't be done; `detail` says what to do."
-)
-_FORBIDDEN = OpenApiResponse(description="`not_permitted`: only an administrator may.")
-_UNKNOWN = OpenApiResponse(description="`not_found`: there is no such channel or run.")
-_REFUSALS: dict[Any, Any] = {403: _FORBIDDEN, 404: _UNKNOWN, 409: _CONFLICT}
 
 
 class ChannelTypeField(LowerCaseChoiceField):
@@ -113,7 +104,7 @@ class NewChannelInput(ChannelInput):
     environment = LowerCaseChoiceField(Environment)
 
 
-class SavedSecretOutput(serializers.Serializer[services.SavedSecret]):
+class SavedSecretOutput(serializers.Serializer[queries.SavedSecret]):
     """What is shown of a secret."""
 
     saved = serializers.BooleanField()
@@ -148,11 +139,11 @@ class ChannelOutput(serializers.ModelSerializer[MpesaChannel]):
         ]  # fmt: skip
 
     def get_do_now(self, channel: MpesaChannel) -> str:
-        return services.do_now(channel)
+        return status.do_now(channel)
 
     @extend_schema_field(SavedSecretsOutput)
     def get_credentials(self, channel: MpesaChannel) -> Mapping[str, Any]:
-        return SavedSecretsOutput(services.saved_secrets(channel)).data
+        return SavedSecretsOutput(queries.saved_secrets(channel)).data
 
 
 class CallbackUrlsOutput(serializers.Serializer[Any]):
@@ -170,7 +161,7 @@ class ChannelDetailOutput(ChannelOutput):
 
     @extend_schema_field(CallbackUrlsOutput(allow_null=True))
     def get_callback_urls(self, channel: MpesaChannel) -> dict[str, str] | None:
-        return services.shown_callback_urls(channel, actor=self.context["actor"])
+        return queries.shown_callback_urls(channel, actor=self.context["actor"])
 
 
 class StepOutput(serializers.Serializer[Any]):
@@ -260,7 +251,11 @@ class MappingOutput(serializers.Serializer[Any]):
     considered = RuleOutput(many=True, help_text="Every rule, the strongest first: the first that fits wins.")
 
 
-@extend_schema(tags=_TAG)
+@extend_schema_view(
+    get=extend_schema(
+        tags=_TAG, summary="List channels", responses={200: ChannelOutput(many=True)} | refusals(400, 401, 403)
+    )
+)
 class ChannelList(ListAPIView[MpesaChannel]):
     """The business's PayBills and tills, newest first."""
 
@@ -268,38 +263,42 @@ class ChannelList(ListAPIView[MpesaChannel]):
     queryset = MpesaChannel.objects.none()
 
     def get_queryset(self) -> QuerySet[MpesaChannel]:
-        return services.channels_of(actor=self.request.actor)  # type: ignore[attr-defined]
+        return queries.channels_of(actor=self.request.actor)  # type: ignore[attr-defined]
 
     @extend_schema(
+        tags=_TAG,
         summary="Plug in a PayBill or till",
         request=NewChannelInput,
-        responses={201: ChannelDetailOutput, 400: _INVALID, 403: _FORBIDDEN, 409: _CONFLICT},
+        responses={201: ChannelDetailOutput} | refusals(400, 401, 403, 409),
     )
     def post(self, request: Request) -> Response:
+        """Its first channel is the business's primary one. `do_now` says what comes next."""
         given = NewChannelInput(data=request.data)
         given.is_valid(raise_exception=True)
         channel = services.create_channel(actor=request.actor, now=timezone.now(), **given.validated_data)  # type: ignore[attr-defined]
-        return _show(request, channel, status.HTTP_201_CREATED)
+        return _show(request, channel, 201)
 
 
 @extend_schema(tags=_TAG, parameters=[_CHANNEL_ID])
 class ChannelDetail(APIView):
-    @extend_schema(summary="One channel", responses={200: ChannelDetailOutput, 404: _UNKNOWN})
+    @extend_schema(summary="Read a channel", responses={200: ChannelDetailOutput} | refusals(401, 403, 404))
     def get(self, request: Request, channel_id: str) -> Response:
-        return _show(request, services.read_channel(channel_id=_id("ch", channel_id), actor=request.actor))  # type: ignore[attr-defined]
+        return _show(request, queries.read_channel(channel_id=id_in_url("ch", channel_id), actor=request.actor))  # type: ignore[attr-defined]
 
     @extend_schema(
         summary="Change a channel",
-        description="What is left out stays as it is. Another credential ends the proof of the old one: verify again. "
-        "The environment never changes; number and type don't change once they were verified.",
         request=ChannelInput,
-        responses={200: ChannelDetailOutput, 400: _INVALID, **_REFUSALS},
+        responses={200: ChannelDetailOutput} | refusals(400, 401, 403, 404, 409),
     )
     def patch(self, request: Request, channel_id: str) -> Response:
+        """What is left out stays as it is. Another credential ends the proof of the old one: verify again.
+
+        The environment never changes; number and type don't change once they were verified.
+        """
         given = ChannelInput(data=request.data)
         given.is_valid(raise_exception=True)
         channel = services.change_channel(
-            channel_id=_id("ch", channel_id),
+            channel_id=id_in_url("ch", channel_id),
             actor=request.actor,  # type: ignore[attr-defined]
             now=timezone.now(),
             **given.validated_data,
@@ -313,7 +312,7 @@ class _RunView(APIView):
     def post(self, request: Request, channel_id: str) -> Response:
         seconds = _seconds_to_wait(request)
         run = runs.request_run(
-            channel_id=_id("ch", channel_id),
+            channel_id=id_in_url("ch", channel_id),
             kind=self.kind,
             actor=request.actor,  # type: ignore[attr-defined]
             now=timezone.now(),
@@ -321,7 +320,7 @@ class _RunView(APIView):
         if seconds:
             runs.wait_for(run, seconds=seconds)
         has_ended = run.status != ChannelRun.Status.PENDING
-        return Response(RunOutput(run).data, status=status.HTTP_200_OK if has_ended else status.HTTP_202_ACCEPTED)
+        return Response(RunOutput(run).data, status=200 if has_ended else 202)
 
 
 @extend_schema(
@@ -329,7 +328,7 @@ class _RunView(APIView):
     summary="Prove a channel's credentials with Safaricom",
     parameters=[_CHANNEL_ID, _WAIT],
     request=None,
-    responses={200: RunOutput, 202: RunOutput, 400: _INVALID, **_REFUSALS},
+    responses={200: RunOutput, 202: RunOutput} | refusals(400, 401, 403, 404, 409),
 )
 class ChannelVerify(_RunView):
     kind = ChannelRun.Kind.VERIFY
@@ -340,7 +339,7 @@ class ChannelVerify(_RunView):
     summary="Tell Safaricom where to report a channel's payments",
     parameters=[_CHANNEL_ID, _WAIT],
     request=None,
-    responses={200: RunOutput, 202: RunOutput, 400: _INVALID, **_REFUSALS},
+    responses={200: RunOutput, 202: RunOutput} | refusals(400, 401, 403, 404, 409),
 )
 class ChannelRegisterUrls(_RunView):
     kind = ChannelRun.Kind.REGISTER_URLS
@@ -348,9 +347,13 @@ class ChannelRegisterUrls(_RunView):
 
 @extend_schema(tags=_TAG, parameters=[_CHANNEL_ID, _RUN_ID])
 class ChannelRunDetail(APIView):
-    @extend_schema(summary="Follow a run", responses={200: RunOutput, 404: _UNKNOWN})
+    @extend_schema(summary="Follow a run", responses={200: RunOutput} | refusals(401, 403, 404))
     def get(self, request: Request, channel_id: str, run_id: str) -> Response:
-        run = runs.read_run(channel_id=_id("ch", channel_id), run_id=_id("run", run_id), actor=request.actor)  # type: ignore[attr-defined]
+        run = runs.read_run(
+            channel_id=id_in_url("ch", channel_id),
+            run_id=id_in_url("run", run_id),
+            actor=request.actor,  # type: ignore[attr-defined]
+        )
         return Response(RunOutput(run).data)
 
 
@@ -359,11 +362,11 @@ class ChannelActivate(APIView):
     @extend_schema(
         summary="Take payments on a channel, or take them again",
         request=None,
-        responses={200: ChannelDetailOutput, **_REFUSALS},
+        responses={200: ChannelDetailOutput} | refusals(401, 403, 404, 409),
     )
     def post(self, request: Request, channel_id: str) -> Response:
         channel = services.activate_channel(
-            channel_id=_id("ch", channel_id),
+            channel_id=id_in_url("ch", channel_id),
             actor=request.actor,  # type: ignore[attr-defined]
             now=timezone.now(),
         )
@@ -375,13 +378,13 @@ class ChannelDeactivate(APIView):
     @extend_schema(
         summary="Switch a channel off; what still arrives is recorded",
         request=DeactivateInput,
-        responses={200: ChannelDetailOutput, **_REFUSALS},
+        responses={200: ChannelDetailOutput} | refusals(401, 403, 404, 409),
     )
     def post(self, request: Request, channel_id: str) -> Response:
         given = DeactivateInput(data=request.data)
         given.is_valid(raise_exception=True)
         channel = services.deactivate_channel(
-            channel_id=_id("ch", channel_id),
+            channel_id=id_in_url("ch", channel_id),
             reason=given.validated_data["reason"],
             actor=request.actor,  # type: ignore[attr-defined]
             now=timezone.now(),
@@ -394,11 +397,11 @@ class ChannelRotateCallbackToken(APIView):
     @extend_schema(
         summary="Give a channel another secret path; the old one works for seven days more",
         request=None,
-        responses={200: RotationOutput, **_REFUSALS},
+        responses={200: RotationOutput} | refusals(401, 403, 404, 409),
     )
     def post(self, request: Request, channel_id: str) -> Response:
         rotation = services.rotate_callback_token(
-            channel_id=_id("ch", channel_id),
+            channel_id=id_in_url("ch", channel_id),
             actor=request.actor,  # type: ignore[attr-defined]
             now=timezone.now(),
         )
@@ -410,13 +413,13 @@ class ChannelTryMapping(APIView):
     @extend_schema(
         summary="Ask where a payment would go by what the customer types",
         request=MappingInput,
-        responses={200: MappingOutput, 400: _INVALID, 404: _UNKNOWN},
+        responses={200: MappingOutput} | refusals(400, 401, 403, 404),
     )
     def post(self, request: Request, channel_id: str) -> Response:
         given = MappingInput(data=request.data)
         given.is_valid(raise_exception=True)
-        trial = services.try_mapping(
-            channel_id=_id("ch", channel_id),
+        trial = queries.try_mapping(
+            channel_id=id_in_url("ch", channel_id),
             account_reference=given.validated_data["account_reference"],
             rules=given.validated_data.get("account_mapping"),
             actor=request.actor,  # type: ignore[attr-defined]
@@ -430,15 +433,8 @@ def _rule(match: Match) -> dict[str, Any]:
     return {"program": match.program, "rule": match.rule, "kind": match.kind.value}
 
 
-def _show(request: Request, channel: MpesaChannel, code: int = status.HTTP_200_OK) -> Response:
+def _show(request: Request, channel: MpesaChannel, code: int = 200) -> Response:
     return Response(ChannelDetailOutput(channel, context={"actor": request.actor}).data, status=code)  # type: ignore[attr-defined]
-
-
-def _id(prefix: str, text: str) -> UUID:
-    try:
-        return read_public_id(prefix, text)
-    except UnreadableId:
-        raise services.ChannelNotFound if prefix == "ch" else runs.RunNotFound from None
 
 
 def _seconds_to_wait(request: Request) -> int:

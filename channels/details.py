@@ -1,14 +1,17 @@
 """What people enter on a channel: read the way they write it, checked as a whole, refused with a sentence per field."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, TypedDict
 
+from channels.fields import UndecipherableSecret
 from channels.mapping import check_rules, known_programs
 from channels.models import Environment, MpesaChannel
 from tenants.errors import Invalid
 
 SANDBOX_SHORTCODE = "174379"  # Safaricom's public number for trying out prompts (daraja.md section 27)
 HIGHEST_AMOUNT_KES = 250_000  # that M-PESA moves in one payment (daraja.md section 26)
+_KEYS = frozenset({"consumer_key", "consumer_secret", "passkey"})  # of which doors show the last four characters
 _NOTES_MAX = 2000
 _LINES = dict.fromkeys(map(ord, "\r\n\t"))
 _KEY_LENGTHS = range(8, 257)  # Daraja's keys and passkeys have 16 to 64
@@ -52,7 +55,7 @@ class _Wrong(Exception):
     """The sentence for one field."""
 
 
-def enter(channel: MpesaChannel, details: ChannelDetails) -> dict[str, tuple[Any, Any]]:
+def enter(channel: MpesaChannel, details: ChannelDetails, *, now: datetime) -> dict[str, tuple[Any, Any]]:
     """Put the details on the channel, unsaved, and return what changed: `{"name": (before, after)}`.
 
     :raises Invalid: with a sentence for every field that can't be used; the channel is then in no state to be saved.
@@ -65,10 +68,11 @@ def enter(channel: MpesaChannel, details: ChannelDetails) -> dict[str, tuple[Any
         except _Wrong as wrong:
             errors[name] = list(wrong.args)
             continue
-        before = getattr(channel, name)
+        before = _present(channel, name)
         if after != before:
             setattr(channel, name, after)
             changes[name] = (before, after)
+    _note_secrets(channel, changes, now=now)
     for name, sentence in _contradictions(channel).items():
         errors.setdefault(name, [sentence])
     if errors:
@@ -76,12 +80,31 @@ def enter(channel: MpesaChannel, details: ChannelDetails) -> dict[str, tuple[Any
     return changes
 
 
+def _present(channel: MpesaChannel, name: str) -> Any:
+    try:
+        return getattr(channel, name)
+    except UndecipherableSecret:
+        return None  # so that whatever is entered replaces it
+
+
+def _note_secrets(channel: MpesaChannel, changes: Mapping[str, tuple[Any, Any]], *, now: datetime) -> None:
+    """Keep beside the secrets what doors may show of them, so that showing needs no key."""
+    for name in changes.keys() & set(MpesaChannel.SECRETS):
+        secret = changes[name][1]
+        if secret:
+            ends_in = secret[-4:] if name in _KEYS else None
+            channel.secret_notes[name] = {"ends_in": ends_in, "saved_at": now.isoformat(), "proved_at": None}
+        else:
+            channel.secret_notes.pop(name, None)
+    if "initiator_name" in changes and "initiator_credential" in channel.secret_notes:
+        channel.secret_notes["initiator_credential"]["proved_at"] = None
+
+
 def _contradictions(channel: MpesaChannel) -> dict[str, str]:
     """What each field may say alone, but not together."""
     wrong = {}
     is_paybill = channel.kind == MpesaChannel.Kind.PAYBILL
-    has_keys = channel.consumer_key or channel.consumer_secret
-    if not channel.shortcode and (has_keys or channel.environment != Environment.PRACTICE):
+    if not channel.shortcode and (channel.secret_notes or channel.environment != Environment.PRACTICE):
         wrong["shortcode"] = "Enter the number that your customers pay to, like 247247."
     if channel.environment == Environment.PRODUCTION and channel.shortcode == SANDBOX_SHORTCODE:
         wrong["shortcode"] = f"{SANDBOX_SHORTCODE} is the sandbox's number. Choose the environment sandbox for it."
@@ -95,7 +118,7 @@ def _contradictions(channel: MpesaChannel) -> dict[str, str]:
     if minimum is not None and maximum is not None and minimum > maximum:
         wrong["maximum_amount"] = "The largest amount is less than the smallest one."
     for name in ("consumer_key", "consumer_secret"):
-        if channel.first_verified_at and not getattr(channel, name):
+        if channel.first_verified_at and name not in channel.secret_notes:
             wrong[name] = "A channel that was verified keeps its keys. Leave this out, or enter a new one."
     return wrong
 

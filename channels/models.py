@@ -23,7 +23,7 @@ class MpesaChannel(models.Model):
     """A PayBill or Till of the business, with the Daraja credentials that the business brought.
 
     Its environment never changes; its numbers and kind are fixed once they were verified: another number is another
-    channel. `status` follows from the dates (`channels.services.status_of`); it is a column to be searched by.
+    channel. `status` follows from the dates (`channels.status.status_of`); it is a column to be searched by.
     """
 
     class Kind(models.TextChoices):
@@ -46,7 +46,7 @@ class MpesaChannel(models.Model):
 
     SECRETS = ("consumer_key", "consumer_secret", "passkey", "initiator_credential")
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="ch")
     name = models.CharField(max_length=80)
     shortcode = models.CharField(max_length=10, blank=True)  # what customers type; '' while a practice one is opened
     store_number = models.CharField(max_length=10, blank=True)  # a till's store or head-office number, for Daraja
@@ -61,7 +61,8 @@ class MpesaChannel(models.Model):
     initiator_name = models.CharField(max_length=64, blank=True)  # the API operator
     initiator_credential = EncryptedTextField(blank=True, default="")  # the API operator's password
     callback_token = EncryptedTextField()  # in the path that Safaricom calls; its hash is in CallbackRoute
-    secret_dates = models.JSONField(default=dict)  # {"passkey": {"saved_at": "2026-…", "proved_at": "2026-…" | None}}
+    # Of each saved secret: {"passkey": {"ends_in": "4f2a" | None, "saved_at": "2026-…", "proved_at": "2026-…" | None}}
+    secret_notes = models.JSONField(default=dict)
 
     account_mapping = models.JSONField(default=dict)  # {"default": "loyalty", "VIP*": "vip"}: see channels.mapping
     response_type = models.CharField(max_length=9, choices=ResponseType.choices, default=ResponseType.COMPLETED)
@@ -102,6 +103,11 @@ class MpesaChannel(models.Model):
         return f"{self.name} ({self.shortcode})" if self.shortcode else self.name
 
     @property
+    def has_keys(self) -> bool:
+        """Are the consumer key and secret saved? Known without reading them."""
+        return all(name in self.secret_notes for name in ("consumer_key", "consumer_secret"))
+
+    @property
     def business_shortcode(self) -> str:
         """The number that goes to Daraja as BusinessShortCode: a till's store number, else the number itself."""
         return self.store_number or self.shortcode
@@ -124,7 +130,7 @@ class ChannelRun(models.Model):
         DONE = "DONE", "every step was taken"
         FAILED = "FAILED", "a step did not work; its advice says what to do"
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="run")
     channel = models.ForeignKey(MpesaChannel, models.CASCADE, related_name="runs")
     kind = models.CharField(max_length=16, choices=Kind.choices)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
@@ -168,7 +174,7 @@ class SmsMessage(models.Model):
         FAILED = "FAILED", "the provider refused it, or could not be reached for a day"
         UNKNOWN = "UNKNOWN", "the provider may have taken it; not sent again"
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="sms")
     dedup_key = models.CharField(max_length=80)  # what it is about: "points:<payment id>"
     phone_number = models.CharField(max_length=12)  # 2547…
     body = models.TextField()

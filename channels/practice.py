@@ -76,14 +76,16 @@ def fetch_certificate() -> bytes:
 
 def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> requests.Response:
     try:
-        answer = requests.request(
-            method,
-            f"{settings.SIMULATOR_URL}/control{path}",
-            json=body,
-            headers={"Authorization": f"Bearer {settings.SIMULATOR_CONTROL_TOKEN}"},
-            timeout=_TIMEOUT_S,
-            allow_redirects=False,
-        )
+        with requests.Session() as session:
+            session.trust_env = False  # it is ours: no proxy of the environment stands between
+            answer = session.request(
+                method,
+                f"{settings.SIMULATOR_URL}/control{path}",
+                json=body,
+                headers={"Authorization": f"Bearer {settings.SIMULATOR_CONTROL_TOKEN}"},
+                timeout=_TIMEOUT_S,
+                allow_redirects=False,
+            )
     except requests.RequestException as problem:
         raise PracticeUnavailable("The practice service does not answer. It is tried again by itself.") from problem
     if answer.status_code != requests.codes.ok:

@@ -1,14 +1,10 @@
-"""How a business plugs in its PayBills and tills: saved, proved, registered, active, suspended.
-
-A channel's status follows from facts with dates (`status_of`); what has to come before what is one table (`_STEPS`).
-Proving and registering talk to Safaricom and are in `channels.runs`.
-"""
+"""How a business plugs in its PayBills and tills. What comes in which order is in `channels.status`; proving and
+registering, which talk to Safaricom, are in `channels.runs`."""
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Unpack
 from uuid import UUID
 
 from django.conf import settings
@@ -20,11 +16,11 @@ from audit.services import Actor
 from channels import tasks
 from channels.connection import is_connected_to
 from channels.details import FIXED, PROVED, REGISTERED, ChannelDetails, enter
-from channels.mapping import AccountMapping, Match, check_rules, known_programs
 from channels.models import Environment, MpesaChannel
+from channels.status import NotActive, Status, require_steps_before, status_of
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.models import CallbackRoute, ProductionShortcode, TenantActivity
-from tenants.permissions import ROLES, Permission, require
+from tenants.permissions import Permission, require
 from tenants.queue import enqueue, require_current_tenant
 from tenants.routes import hash_token
 
@@ -32,9 +28,6 @@ TOKEN_OVERLAP = timedelta(days=7)
 # Consonants and digits that look different from each other: 131 bits that can't spell a word Safaricom refuses.
 _TOKEN_ALPHABET = "bdfghjkmnprtvwxz2456789"  # noqa: S105
 _TOKEN_LENGTH = 29
-_KEYS = frozenset({"consumer_key", "consumer_secret", "passkey"})  # of which the last four characters may be shown
-
-Status = MpesaChannel.Status
 
 
 class ChannelNotFound(NotFound):
@@ -58,173 +51,12 @@ class FixedAfterVerification(Conflict):
     code = "fixed_after_verification"
 
 
-class NotConfigured(Conflict):
-    code = "not_configured"
-
-
-class NotVerified(Conflict):
-    code = "not_verified"
-
-
-class UrlsNotRegistered(Conflict):
-    code = "urls_not_registered"
-
-
 class AlreadyActive(Conflict):
     code = "already_active"
 
 
-class NotActive(Conflict):
-    code = "not_active"
-
-
 class NeedsAPrimary(Conflict):
     code = "needs_a_primary"
-
-
-# -- The order of things ----------------------------------------------------------------------------------------------
-
-
-class _Step(NamedTuple):
-    name: str
-    is_done: Callable[[MpesaChannel], bool]
-    refusal: type[Conflict]  # for what comes after it
-    do_now: str
-
-
-_STEPS = (
-    _Step(
-        "configure",
-        lambda channel: bool(channel.consumer_key and channel.consumer_secret),
-        NotConfigured,
-        "Save the consumer key and the consumer secret of your Daraja app on this channel.",
-    ),
-    _Step(
-        "verify",
-        lambda channel: channel.verified_at is not None,
-        NotVerified,
-        "Verify this channel, so that Safaricom proves what is saved.",
-    ),
-    _Step(
-        "register_urls",
-        lambda channel: channel.urls_registered_at is not None,
-        UrlsNotRegistered,
-        "Register this channel's URLs, so that Safaricom reports its payments here.",
-    ),
-    _Step(
-        "activate",
-        lambda channel: channel.activated_at is not None and channel.suspended_at is None,
-        NotActive,
-        "Activate this channel.",
-    ),
-)
-
-
-def status_of(channel: MpesaChannel) -> Status:
-    """What the facts on the channel amount to."""
-    if not (channel.consumer_key and channel.consumer_secret):
-        return Status.DRAFT
-    if channel.suspended_at is not None:
-        return Status.SUSPENDED
-    if channel.verified_at is None:
-        return Status.CONFIGURED
-    return Status.VERIFIED if channel.activated_at is None else Status.ACTIVE
-
-
-def do_now(channel: MpesaChannel) -> str:
-    """The next thing a person has to do for this channel, or ''."""
-    if not channel.shortcode:
-        return "Nothing: your practice number is being opened, which takes a few seconds."
-    return next((step.do_now for step in _STEPS if not step.is_done(channel)), "")
-
-
-def require_steps_before(channel: MpesaChannel, name: str) -> None:
-    """Let pass if every step before the named one is done.
-
-    :raises NotConfigured, NotVerified, UrlsNotRegistered: with what to do, for the first that is not.
-    """
-    for step in _STEPS:
-        if step.name == name:
-            return
-        if not step.is_done(channel):
-            raise step.refusal(do_now(channel))
-
-
-# -- Reading ----------------------------------------------------------------------------------------------------------
-
-
-def channels_of(*, actor: Actor) -> models.QuerySet[MpesaChannel]:
-    require(actor, Permission.CHANNELS_READ)
-    return MpesaChannel.objects.all()
-
-
-def read_channel(*, channel_id: UUID, actor: Actor) -> MpesaChannel:
-    """:raises ChannelNotFound: if the business has none such."""
-    channel = channels_of(actor=actor).filter(pk=channel_id).first()
-    if channel is None:
-        raise ChannelNotFound
-    return channel
-
-
-@dataclass(frozen=True, slots=True)
-class SavedSecret:
-    """What a door may show of a secret: never the secret."""
-
-    saved: bool
-    ends_in: str | None  # of keys, not of passwords
-    saved_at: datetime | None
-    proved_at: datetime | None
-
-
-def saved_secrets(channel: MpesaChannel) -> dict[str, SavedSecret]:
-    """By column: consumer_key, consumer_secret, passkey, initiator_credential."""
-    return {name: _saved_secret(channel, name) for name in MpesaChannel.SECRETS}
-
-
-def _saved_secret(channel: MpesaChannel, name: str) -> SavedSecret:
-    secret, dates = getattr(channel, name), channel.secret_dates.get(name, {})
-    saved_at, proved_at = (dates.get(key) and datetime.fromisoformat(dates[key]) for key in ("saved_at", "proved_at"))
-    return SavedSecret(bool(secret), secret[-4:] if secret and name in _KEYS else None, saved_at, proved_at)
-
-
-def callback_url(channel: MpesaChannel, kind: str) -> str:
-    """Where Safaricom reports to: kind is `c2b-validation`, `c2b-confirmation`, `stk-callback`, `result`, `timeout`."""
-    return f"{settings.TUZO_PUBLIC_URL}/h/{channel.callback_token}/{kind}"
-
-
-def shown_callback_urls(channel: MpesaChannel, *, actor: Actor) -> dict[str, str] | None:
-    """The addresses of payments, for who may register them: whoever knows them can pretend to be Safaricom."""
-    if actor.role not in ROLES[Permission.CHANNELS_CHANGE]:
-        return None
-    return {
-        "validation": callback_url(channel, "c2b-validation"),
-        "confirmation": callback_url(channel, "c2b-confirmation"),
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class MappingTrial:
-    """What the rules make of one reference. `considered` holds every rule, the strongest first, and whether it fits."""
-
-    winner: Match | None
-    considered: list[tuple[Match, bool]]
-
-
-def try_mapping(
-    *, channel_id: UUID, account_reference: str, actor: Actor, rules: dict[str, str] | None = None
-) -> MappingTrial:
-    """Ask which rule wins for what a customer might type: of the channel's rules, or of a draft of them.
-
-    :raises Invalid: if the draft can't be used.
-    """
-    channel = read_channel(channel_id=channel_id, actor=actor)
-    if rules is not None and (problems := check_rules(rules, known_programs())):
-        raise Invalid("These rules can't be used.", errors={"account_mapping": problems})
-    mapping = AccountMapping(channel.account_mapping if rules is None else rules)
-    return MappingTrial(mapping.route(account_reference), list(mapping.consider(account_reference)))
-
-
-# -- Changing ---------------------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
@@ -247,15 +79,14 @@ def create_channel(
         raise Invalid(sentence, errors={"environment": [sentence]})
     channel = MpesaChannel(environment=environment, callback_token=_new_token(), configured_at=now)
     required: ChannelDetails = {"name": "", "kind": ""}
-    changes = enter(channel, {**required, **details})
+    changes = enter(channel, {**required, **details}, now=now)
     _require_free_numbers(channel)
-    _date_secrets(channel, changes, now=now)
     channel.status = status_of(channel)
     if is_primary or not MpesaChannel.objects.exists():
         _make_primary(channel)
     channel.save(force_insert=True)
     _write_route(channel)
-    settle(channel)
+    _note_activity()
     audit.services.record(
         actor=actor,
         action="channel.created",
@@ -294,7 +125,7 @@ def change_channel(
     if environment is not None and environment != channel.environment:
         sentence = "A channel stays in its environment. Create another channel for the other one."
         raise EnvironmentFixed(sentence, errors={"environment": [sentence]})
-    changes = enter(channel, details)
+    changes = enter(channel, details, now=now)
     if channel.first_verified_at and (fixed := FIXED & changes.keys()):
         sentence = "This was verified and can't change any more. Create another channel for another number."
         raise FixedAfterVerification(sentence, errors={name: [sentence] for name in fixed})
@@ -309,7 +140,6 @@ def change_channel(
         return channel
     if changes.keys() & PROVED:
         channel.configured_at, channel.verified_at = now, None
-        _date_secrets(channel, changes, now=now)
     if changes.keys() & REGISTERED:
         channel.urls_asked_at = channel.urls_registered_at = None
     settle(channel)
@@ -390,9 +220,15 @@ def rotate_callback_token(*, channel_id: UUID, actor: Actor, now: datetime) -> R
     return Rotation(channel, old_ends_at, sentence)
 
 
+def callback_url(channel: MpesaChannel, kind: str) -> str:
+    """Where Safaricom reports to: kind is `c2b-validation`, `c2b-confirmation`, `stk-callback`, `result`, `timeout`."""
+    return f"{settings.TUZO_PUBLIC_URL}/h/{channel.callback_token}/{kind}"
+
+
 def lock_channel(channel_id: UUID) -> MpesaChannel:
     """:raises ChannelNotFound: if the business has none such."""
-    channel = MpesaChannel.objects.select_for_update(no_key=True).filter(pk=channel_id).first()
+    channels = MpesaChannel.objects.without_secrets().select_for_update(no_key=True)
+    channel = channels.filter(pk=channel_id).first()
     if channel is None:
         raise ChannelNotFound
     return channel
@@ -452,7 +288,8 @@ def _require_free_numbers(channel: MpesaChannel) -> None:
     taken = Q(shortcode__in=numbers) | Q(store_number__in=numbers)
     if not channel.shortcode:
         taken = Q(shortcode="")
-    other = MpesaChannel.objects.filter(taken, environment=channel.environment).exclude(pk=channel.pk).first()
+    others = MpesaChannel.objects.without_secrets().filter(environment=channel.environment).exclude(pk=channel.pk)
+    other = others.filter(taken).first()
     if other is None:
         return
     if not channel.shortcode:
@@ -465,16 +302,6 @@ def _require_free_numbers(channel: MpesaChannel) -> None:
 def _make_primary(channel: MpesaChannel) -> None:
     MpesaChannel.objects.filter(is_primary=True).update(is_primary=False)
     channel.is_primary = True
-
-
-def _date_secrets(channel: MpesaChannel, changes: dict[str, tuple[Any, Any]], *, now: datetime) -> None:
-    for name in MpesaChannel.SECRETS:
-        if name in changes:
-            channel.secret_dates[name] = {"saved_at": now.isoformat(), "proved_at": None}
-        if not getattr(channel, name):
-            channel.secret_dates.pop(name, None)
-    if "initiator_name" in changes and "initiator_credential" in channel.secret_dates:
-        channel.secret_dates["initiator_credential"]["proved_at"] = None
 
 
 def _new_values(changes: dict[str, tuple[Any, Any]]) -> dict[str, Any]:

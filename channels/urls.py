@@ -1,6 +1,7 @@
 from django.urls import URLPattern, path
 
 from channels import api
+from channels.sms import api as sms_api
 
 _CHANNEL = "mpesa-channels/<str:channel_id>/"
 
@@ -14,4 +15,5 @@ api_urlpatterns: list[URLPattern] = [
     path(f"{_CHANNEL}rotate-callback-token/", api.ChannelRotateCallbackToken.as_view()),
     path(f"{_CHANNEL}try-mapping/", api.ChannelTryMapping.as_view()),
     path(f"{_CHANNEL}runs/<str:run_id>/", api.ChannelRunDetail.as_view()),
+    *sms_api.api_urlpatterns,
 ]

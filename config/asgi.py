@@ -3,6 +3,7 @@
 `TUZO_SERVE` separates them in production: `hooks` serves only /h/…, `web` everything else, `all` both.
 """
 
+import gc
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -65,6 +66,7 @@ async def _live(receive: Receive, send: Send) -> None:
                 await _hooks.start()
             if _serves_pages:
                 start_listening()
+            gc.freeze()  # what is loaded now stays: the collector need not walk through it while Daraja waits
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             if _serves_hooks:

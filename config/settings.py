@@ -193,7 +193,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 0.5, "socket_timeout": 5, "max_retries": 0}
 CELERY_TIMEZONE = "Africa/Nairobi"
-CELERY_TASK_ALWAYS_EAGER = False
+# A slow SMS provider must not delay payments: messages are sent from a queue that workers of their own can take.
+CELERY_TASK_ROUTES = {"channels.sms.tasks.*": {"queue": "sms"}}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # ---------------------------------------------------------------------------------------------------------------------

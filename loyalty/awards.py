@@ -161,7 +161,7 @@ def give(awards: Sequence[Award], *, now: datetime) -> None:
                 sentences.append(
                     notifications.stamp_given(language=program.language, terms=stamp, stamps=member.stamps)
                 )
-        if phone_number := member.phone_number or _whole_number(payment):
+        if phone_number := member.phone_number:
             messages.append(
                 NewSms(
                     dedup_key=f"points:{payment.pk}",

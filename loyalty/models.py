@@ -18,7 +18,7 @@ class Program(models.Model):
         BY_REFERENCE = "BY_REFERENCE", "what the customer types is the member: VIP001"
         BY_PAYER = "BY_PAYER", "the member code, the enrolled phone number, or its hash"
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="prog")
     code = models.SlugField(max_length=64, unique=True)  # "vip_customer"
     name = models.CharField(max_length=80)  # as customers read it: "VIP"
     member_key = models.CharField(max_length=12, choices=MemberKey.choices, default=MemberKey.BY_PAYER)
@@ -104,7 +104,7 @@ class Member(models.Model):
     in the commit that writes why, with this row locked.
     """
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="mem")
     program = models.ForeignKey(Program, models.PROTECT, related_name="members", db_index=False)
     environment = models.CharField(max_length=10, choices=Environment.choices)
     code = models.CharField(max_length=64)  # what the customer types as account number, as the mapping reads it
@@ -191,7 +191,7 @@ class PointsEntry(models.Model):
         EXPIRE = "EXPIRE", "expired"
         REVERSE = "REVERSE", "taken back, because the payment was"
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="pts")
     member = models.ForeignKey(Member, models.PROTECT, related_name="entries", db_index=False)
     kind = models.CharField(max_length=8, choices=Kind.choices)
     points = models.BigIntegerField()
@@ -228,7 +228,7 @@ class Reward(models.Model):
         READY = "READY", "can be collected"
         COLLECTED = "COLLECTED", "was collected"
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="rew")
     member = models.ForeignKey(Member, models.PROTECT, related_name="rewards")
     description = models.CharField(max_length=80)
     payment = models.OneToOneField(Payment, models.PROTECT, related_name="reward")  # the one that filled the card

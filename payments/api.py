@@ -15,12 +15,13 @@ from rest_framework.views import APIView
 
 from audit.ids import UnreadableId, read_public_id
 from channels.daraja.explanations import Api, explain
+from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.models import Environment
 from payments.models import Payment, PaymentRequest
 from payments.quarantine import quarantined_callbacks, redrive_callbacks
-from payments.queries import payments_of, usual_environment
+from payments.queries import payments_of
 from payments.requests import payment_requests, request_payment
-from tenants.errors import Invalid, NotFound
+from tenants.errors import NotFound
 from tenants.models import InboundCallback
 from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField
 
@@ -44,61 +45,23 @@ class PaymentOutput(serializers.ModelSerializer[Payment]):
         return "KES"
 
 
-class _PublicIdFilter(django_filters.CharFilter):
-    """A filter by one of our identifiers; what can't be read is a clear error, not an empty list."""
-
-    def __init__(self, prefix: str, **kwargs: Any) -> None:
-        self._prefix = prefix
-        super().__init__(**kwargs)
-
-    def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
-        if not value:
-            return qs
-        try:
-            return super().filter(qs, read_public_id(self._prefix, value))  # type: ignore[no-any-return]
-        except UnreadableId:
-            sentence = f"This is not an identifier of the right kind: it begins with “{self._prefix}_”."
-            raise Invalid(sentence, errors={"channel": [sentence]}) from None
-
-
-_ENVIRONMENTS = [(value.lower(), label) for value, label in Environment.choices]
-
-
-class PaymentFilters(django_filters.FilterSet):
+class PaymentFilters(OneEnvironment):
     paid_from = django_filters.IsoDateTimeFilter("paid_at", "gte")
     paid_before = django_filters.IsoDateTimeFilter("paid_at", "lt")
-    channel = _PublicIdFilter("ch", field_name="channel_id")
+    channel = PublicIdFilter("ch", field_name="channel_id")
     account_reference = django_filters.CharFilter("account_reference", "iexact")
     receipt = django_filters.CharFilter("receipt", "iexact")
     amount = django_filters.NumberFilter("amount")
     amount_min = django_filters.NumberFilter("amount", "gte")
     amount_max = django_filters.NumberFilter("amount", "lte")
-    environment = django_filters.ChoiceFilter(choices=_ENVIRONMENTS, method="in_environment")
-
-    def in_environment(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        return queryset.filter(environment=value.upper())
-
-    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """One environment at a time, whatever is asked: practice money never stands beside real money."""
-        if not self.form.cleaned_data.get("environment"):
-            queryset = queryset.filter(environment=usual_environment())
-        return super().filter_queryset(queryset)  # type: ignore[no-any-return]
 
 
-class RequestFilters(PaymentFilters):
-    class Meta:
-        model = PaymentRequest
-        fields: list[str] = []
-
-    paid_from = None
-    paid_before = None
+class RequestFilters(OneEnvironment):
+    channel = PublicIdFilter("ch", field_name="channel_id")
+    account_reference = django_filters.CharFilter("account_reference", "iexact")
     receipt = django_filters.CharFilter("payment__receipt", "iexact")
-    status = django_filters.ChoiceFilter(
-        choices=[(value.lower(), label) for value, label in PaymentRequest.Status.choices], method="in_status"
-    )
-
-    def in_status(self, queryset: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        return queryset.filter(status=value.upper())
+    amount = django_filters.NumberFilter("amount")
+    status = LowerCaseChoiceFilter(PaymentRequest.Status, field_name="status")
 
 
 @extend_schema(tags=["payments"])

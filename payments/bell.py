@@ -1,7 +1,8 @@
 """Tells the workers, as soon as deliveries are durable, which businesses have something to apply.
 
-One message per business is under way at a time: a flag in Redis is set when it is sent and taken down when a worker
-hears it. All of this is a hint: what it loses, `ring_pending` finds in the inbox a moment later.
+The web process notes them in a set in Redis and sends one message for all; the worker that hears it takes the set and
+sends a task for each business. While that message is under way nothing more is sent, so a slow worker finds a longer
+list, not a longer queue. All of this is a hint: what it loses, `ring_pending` finds in the inbox a moment later.
 """
 
 import logging
@@ -16,14 +17,16 @@ from django.db import connection
 from django.db.models import Min
 from django.utils import timezone
 
-from payments.tasks import drain_inbox
+from payments.tasks import drain_inbox, ring_rung
 from tenants.models import InboundCallback
-from tenants.queue import require_current_tenant, ring
+from tenants.queue import ring
 
 logger = logging.getLogger(__name__)
 
-_FLAG_S = 10  # a worker that never heard it is not waited for longer
-_PAUSE_S = 0.01
+_RUNG = "tuzo:bell:rung"  # the businesses to be told, as text
+_UNDER_WAY = "tuzo:bell:under-way"
+_UNDER_WAY_S = 5  # a message that was lost is not waited for longer
+_PAUSE_S = 0.05  # between rounds: under load, one round serves many deliveries
 _PAUSE_WITHOUT_REDIS_S = 1.0
 
 _redis = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=1)
@@ -59,26 +62,39 @@ class Bell:
             self._wake.clear()
             with self._lock:
                 due, self._due = self._due, set()
+            if not due:
+                continue
             try:
-                for tenant_id in due:
-                    if _redis.set(_flag(tenant_id), 1, nx=True, ex=_FLAG_S):
-                        ring(drain_inbox, tenant_id=tenant_id)
+                _announce(due)
                 time.sleep(_PAUSE_S)
             except redis.RedisError as problem:
                 logger.warning("The bell can't be rung (%s); the sweep will find the deliveries.", problem)
                 time.sleep(_PAUSE_WITHOUT_REDIS_S)
 
 
-def heard() -> None:
-    """A worker begins to apply the present tenant's deliveries: whatever comes from now on may ring again."""
-    try:
-        _redis.delete(_flag(require_current_tenant().pk))
-    except redis.RedisError as problem:
-        logger.warning("The bell's flag can't be taken down (%s); it falls by itself.", problem)
+def _announce(tenant_ids: set[UUID]) -> None:
+    with _redis.pipeline() as commands:
+        commands.sadd(_RUNG, *map(str, tenant_ids))
+        commands.set(_UNDER_WAY, 1, nx=True, ex=_UNDER_WAY_S)
+        _, is_first = commands.execute()
+    if is_first:
+        ring(ring_rung)
+
+
+def pass_on() -> int:
+    """In the worker: send a task for each business that was announced; returns for how many."""
+    with _redis.pipeline() as commands:
+        commands.delete(_UNDER_WAY)  # first: whoever is announced from now on sends the next message
+        commands.smembers(_RUNG)
+        commands.delete(_RUNG)
+        _, rung, _ = commands.execute()
+    for tenant_id in rung:
+        ring(drain_inbox, tenant_id=UUID(tenant_id.decode()))
+    return len(rung)
 
 
 def ring_pending(*, limit: int = 500) -> int:
-    """Ring for every business that has something due in the inbox, the longest waiting first; returns how many."""
+    """Ring for every business that has something due in the inbox, the longest waiting first; returns for how many."""
     connection.set_schema_to_public()
     waiting = (
         InboundCallback.objects.filter(
@@ -92,7 +108,3 @@ def ring_pending(*, limit: int = 500) -> int:
     for tenant_id in tenant_ids:
         ring(drain_inbox, tenant_id=tenant_id)
     return len(tenant_ids)
-
-
-def _flag(tenant_id: UUID) -> str:
-    return f"tuzo:bell:{tenant_id}"

@@ -15,7 +15,7 @@ class Payment(models.Model):
         CONFIRMATION = "CONFIRMATION", "M-PESA's confirmation"
         STK = "STK", "the answer to a request on the customer's phone"
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="pay")
     receipt = models.CharField(max_length=20)  # M-PESA's own number: TransID or MpesaReceiptNumber
     channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="payments")
     environment = models.CharField(max_length=10, choices=Environment.choices)  # the channel's, which never changes
@@ -69,7 +69,7 @@ class PaymentRequest(models.Model):
         FAILED = "FAILED", "not paid; no money moved"
         UNKNOWN = "UNKNOWN", "M-PESA has not told us what happened; do not ask again before checking"
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="preq")
     channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="payment_requests")
     environment = models.CharField(max_length=10, choices=Environment.choices)
     phone_number = models.CharField(max_length=15)  # 2547…

@@ -10,10 +10,17 @@ from tenants.queue import PlatformTask, TenantTask
 @shared_task(base=TenantTask)
 def drain_inbox() -> None:
     """Apply what Daraja delivered to this business. Running it twice is harmless."""
-    from payments import bell, drain
+    from payments import drain
 
-    bell.heard()
     drain.apply_pending(now=timezone.now())
+
+
+@shared_task(base=PlatformTask)
+def ring_rung() -> None:
+    """Send a task for each business whose deliveries the web process announced."""
+    from payments import bell
+
+    bell.pass_on()
 
 
 @shared_task(base=PlatformTask)

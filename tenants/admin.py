@@ -34,7 +34,6 @@ from tenants.models import (
 )
 from tenants.operators import run_tasks_now
 
-_Status = Tenant.Status
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Step:
     label: str
     take: Callable[..., Tenant]
     consequence: str
-    offered_in: frozenset[str]
+    action: str  # which says in `services.POSSIBLE_IN` where it is offered
     done: str
 
 
@@ -53,28 +52,28 @@ STEPS = {
         label="Put into service",
         take=services.activate_tenant,
         consequence="Its trial ends.",
-        offered_in=frozenset({_Status.TRIAL}),
+        action="business.activated",
         done="is in service.",
     ),
     "suspend": Step(
         label="Suspend",
         take=services.suspend_tenant,
         consequence="Its people can read and export, and change nothing. Its money is still recorded.",
-        offered_in=frozenset({_Status.TRIAL, _Status.ACTIVE}),
+        action="business.suspended",
         done="is suspended.",
     ),
     "reactivate": Step(
         label="Reactivate",
         take=services.reactivate_tenant,
         consequence="It goes on as what it was before it was suspended.",
-        offered_in=frozenset({_Status.SUSPENDED}),
+        action="business.reactivated",
         done="goes on.",
     ),
     "close": Step(
         label="Close for good",
         take=services.close_tenant,
         consequence="This can't be undone. Its people can read and export. Money that still arrives is recorded.",
-        offered_in=frozenset({_Status.TRIAL, _Status.ACTIVE, _Status.SUSPENDED}),
+        action="business.closed",
         done="is closed.",
     ),
 }
@@ -153,7 +152,9 @@ class TenantAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         tenant = self.get_object(request, object_id)
-        steps = {key: step for key, step in STEPS.items() if tenant and tenant.status in step.offered_in}
+        steps = {
+            key: step for key, step in STEPS.items() if tenant and tenant.status in services.POSSIBLE_IN[step.action]
+        }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), "steps": steps})
 
     def step_view(self, request: HttpRequest, tenant_id: UUID, step: str) -> HttpResponse:

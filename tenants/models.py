@@ -30,7 +30,7 @@ class Tenant(TenantMixin):  # type: ignore[misc]
         SERVICES = "SERVICES", "Services"
         OTHER = "OTHER", "Other"
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="biz")
     slug = models.SlugField(max_length=40, unique=True)  # the first label of its host name
     business_name = models.CharField(max_length=120)
     business_type = models.CharField(max_length=16, choices=BusinessType.choices, default=BusinessType.OTHER)
@@ -94,7 +94,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in; what they may do is in a Membership. Operators are `is_staff` and have none."""
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="usr")
     email = models.EmailField(unique=True)  # always lower case
     name = models.CharField(max_length=120, blank=True)
     phone = models.CharField(max_length=15, blank=True)
@@ -133,7 +133,7 @@ class Role(models.TextChoices):
 class Membership(models.Model):
     """A person's place in a business. Deactivated, never deleted: the trail still names them."""
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="mbr")
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role.choices)
@@ -155,7 +155,7 @@ class Invitation(models.Model):
     sent, and stands in no table and no queue.
     """
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="inv")
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="invitations")
     email = models.EmailField()
     role = models.CharField(max_length=16, choices=Role.choices)
@@ -269,7 +269,7 @@ class InboundCallback(models.Model):
         UNLISTED_ADDRESS = "UNLISTED_ADDRESS", "It came from an address that is not Safaricom's."
         FAILED = "FAILED", "Applying it failed again and again."
 
-    id = UUIDv7Field(primary_key=True)
+    id = UUIDv7Field(primary_key=True, prefix="cb")
     tenant = models.ForeignKey(Tenant, models.PROTECT, null=True, db_constraint=False)
     channel_id = models.UUIDField(null=True)
     kind = models.CharField(max_length=16, choices=Kind.choices)

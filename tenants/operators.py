@@ -150,7 +150,7 @@ def problems(*, actor: Actor, now: datetime) -> list[Problem]:
 
 @transaction.atomic
 def run_tasks_now(*, actor: Actor, task_ids: Sequence[UUID]) -> int:
-    """Let waiting work fall due now, for the next sweep to find; returns how many pieces do. What runs is left alone."""
+    """Let waiting work fall due now, for the next sweep to find, and return how much of it. What runs is left alone."""
     require_operator(actor)
     waiting = DueTask.objects.filter(pk__in=task_ids, leased_until=None, due_at__gt=Now())
     hastened = list(waiting.select_for_update().order_by("pk"))

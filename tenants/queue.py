@@ -122,8 +122,11 @@ def enqueue(task: TenantTask, *, due_at: datetime | None = None, **arguments: An
         transaction.on_commit(lambda: _ring(task.name, due_task_id=due_task_id, tenant_id=tenant_id), robust=True)
 
 
-def ring(task: TenantTask, *, tenant_id: UUID) -> None:
-    """Wake a task that keeps its own record of what is due (the inbox). A hint: losing it loses nothing."""
+def ring(task: TenantTask, *, tenant_id: UUID | None = None) -> None:
+    """Wake a task that keeps its own record of what is due (the inbox). A hint: losing it loses nothing.
+
+    A PlatformTask is woken without a business.
+    """
     _ring(task.name, due_task_id=None, tenant_id=tenant_id)
 
 
@@ -147,17 +150,19 @@ def perform(*, task: TenantTask, due_task_id: UUID, tenant_id: UUID | None) -> N
     """Lease the row, run its task in its tenant, and remove the row.
 
     Nothing happens if another worker holds the row or it is done already. A failure is noted on the row, which falls
-    due again later, and is raised.
+    due again later, and is raised. A message that does not fit its row changes nothing.
 
     :raises WrongTenant: if the message names another tenant than the row, or another task.
     """
     connection.set_schema_to_public()  # type: ignore[attr-defined]
-    if not _due().filter(pk=due_task_id).update(leased_until=Now() + task.lease, due_at=_WHEN_PROMISED_AGAIN):
+    if task.needs_tenant != (tenant_id is not None):
+        raise WrongTenant(f"{task.name} was rung for {tenant_id}.")
+    asked_for = {"pk": due_task_id, "task": task.name, "tenant_id": tenant_id}
+    if not _due().filter(**asked_for).update(leased_until=Now() + task.lease, due_at=_WHEN_PROMISED_AGAIN):
+        if DueTask.objects.filter(pk=due_task_id).exclude(**asked_for).exists():
+            raise WrongTenant(f"{task.name} for {tenant_id} was rung for the row {due_task_id}, which is another's.")
         return
     row = DueTask.objects.select_related("tenant").get(pk=due_task_id)
-    if row.task != task.name or row.tenant_id != tenant_id or task.needs_tenant != (row.tenant_id is not None):
-        DueTask.objects.filter(pk=row.pk).update(leased_until=None, due_at=Now() + _RETRY_AFTER[-1])
-        raise WrongTenant(f"{task.name} for {tenant_id} was rung for a row of {row.task} for {row.tenant_id}.")
     try:
         with _inside(task, row.tenant):
             task.run(**row.arguments)

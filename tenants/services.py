@@ -182,7 +182,7 @@ def check_password(password: str, user: User) -> None:
 
 
 # What may be done to a business in which states. PROVISIONING ends by itself, in TRIAL (`tenants.provisioning`).
-_POSSIBLE_IN: dict[str, frozenset[str]] = {
+POSSIBLE_IN: dict[str, frozenset[str]] = {
     "business.activated": frozenset({Tenant.Status.TRIAL}),
     "business.suspended": frozenset({Tenant.Status.TRIAL, Tenant.Status.ACTIVE}),
     "business.reactivated": frozenset({Tenant.Status.SUSPENDED}),
@@ -238,7 +238,7 @@ def close_tenant(*, actor: Actor, tenant: Tenant, reason: str) -> Tenant:
 def _hold(actor: Actor, tenant: Tenant, *, for_action: str) -> Tenant:
     require_operator(actor)
     held: Tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
-    if held.status not in _POSSIBLE_IN[for_action]:
+    if held.status not in POSSIBLE_IN[for_action]:
         raise WrongStep(f"{held} is {held.status.lower()}: it can't be {for_action.partition('.')[2]}.")
     return held
 

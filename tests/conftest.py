@@ -13,6 +13,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import requests
 from django.conf import settings
 from django.db import connection
 from django.test.utils import setup_databases, teardown_databases
@@ -22,9 +23,12 @@ from rest_framework.test import APIClient
 from audit.ids import new_id
 from audit.models import AuditRow
 from audit.services import Actor
+from channels.models import Environment
 from tenants.models import Domain, Membership, Role, Tenant, TenantActivity, User
 from tenants.schema import build_schema, reserve_schema
 from tenants.tokens import issue_tokens
+from tests.practice import CONTROL_TOKEN, Receiver, Simulator
+from tests.processes import free_port, simulator_process
 
 # The machines that run this are shared: how long an example takes says nothing about it.
 hypothesis.settings.register_profile("tuzo", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -112,10 +116,10 @@ def forget_everything_but_the_cast() -> None:
         tables = {name for (name,) in cursor.fetchall()}
         cursor.execute("SET session_replication_role = replica")  # no triggers: the audit trail refuses to shrink
         for table in tables - _WITH_ROWS_TO_KEEP:
-            cursor.execute(f'DELETE FROM "{table}"')  # noqa: S608
+            cursor.execute(f'DELETE FROM "{table}"')
         cursor.execute("DELETE FROM tenants_tenant WHERE slug NOT IN ('acme', 'rival')")
         for table in ("tenants_domain", "tenants_tenantactivity"):
-            cursor.execute(f'DELETE FROM "{table}" WHERE tenant_id NOT IN (SELECT id FROM tenants_tenant)')  # noqa: S608
+            cursor.execute(f'DELETE FROM "{table}" WHERE tenant_id NOT IN (SELECT id FROM tenants_tenant)')
     connection.close()  # and with it the two SETs
 
 
@@ -209,3 +213,48 @@ def run_due() -> Callable[[], int]:
         return count
 
     return run
+
+
+@pytest.fixture(scope="session")
+def simulator_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    port = free_port()
+    process = simulator_process(
+        tmp_path_factory.mktemp("simulator"), port, SIMULATOR_CONTROL_TOKEN=CONTROL_TOKEN, DATABASE_URL="", REDIS_URL=""
+    )
+    process.start()
+    process.wait_for(f"http://127.0.0.1:{port}/health")
+    yield Simulator(f"http://127.0.0.1:{port}")
+    process.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    place = Receiver()
+    yield place
+    place.server.shutdown()
+    place.server.server_close()
+
+
+@pytest.fixture
+def simulator(
+    simulator_server: Simulator, receiver: Receiver, settings: Any, db: None, monkeypatch: pytest.MonkeyPatch
+) -> Simulator:
+    """The simulator stands for every environment, and its deliveries come to `receiver`.
+
+    No call may leave while a transaction is open, except for the one that the test itself runs in.
+    """
+    settings.DARAJA_URLS = dict.fromkeys(Environment.values, simulator_server.url)
+    settings.SIMULATOR_URL = simulator_server.url
+    settings.SIMULATOR_CONTROL_TOKEN = CONTROL_TOKEN
+    settings.TUZO_PUBLIC_URL = receiver.url
+    settings.DARAJA_TIMEOUT_S = (2.0, 5.0)
+    monkeypatch.setattr("channels.connection._practice_certificate", (0.0, b""))
+    depth = len(connection.savepoint_ids)
+    send = requests.Session.send
+
+    def guarded(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        assert len(connection.savepoint_ids) == depth, f"{request.url} was called inside a transaction"
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", guarded)
+    return simulator_server

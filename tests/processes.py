@@ -71,7 +71,19 @@ def simulator_process(folder: Path, port: int, **environment: str) -> ServerProc
 def worker_process(folder: Path, **environment: str) -> ServerProcess:
     return ServerProcess(
         "worker",
-        ["celery", "-A", "config", "worker", "--beat", "--concurrency", "1", "--schedule", str(folder / "beat")],
+        [
+            "celery",
+            "-A",
+            "config",
+            "worker",
+            "--beat",
+            "--queues",
+            "celery,sms",
+            "--concurrency",
+            "1",
+            "--schedule",
+            str(folder / "beat"),
+        ],
         folder=folder,
         environment=environment,
     )

@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
                 ('initiator_name', models.CharField(blank=True, max_length=64)),
                 ('initiator_credential', channels.fields.EncryptedTextField(blank=True, default='')),
                 ('callback_token', channels.fields.EncryptedTextField()),
-                ('secret_dates', models.JSONField(default=dict)),
+                ('secret_notes', models.JSONField(default=dict)),
                 ('account_mapping', models.JSONField(default=dict)),
                 ('response_type', models.CharField(choices=[('Completed', 'complete the payment'), ('Cancelled', 'cancel the payment')], default='Completed', max_length=9)),
                 ('register_version', models.PositiveSmallIntegerField(default=2)),

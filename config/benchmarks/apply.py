@@ -29,7 +29,10 @@ def run(*, seconds: int) -> list[Line]:
     with stage.bench_database() as database_url:
         businesses = stage.make_businesses(ingest.BUSINESSES)
         _fill_inbox(businesses)
-        arguments = [*("celery", "-A", "config", "worker"), *("--pool", "solo", "--without-gossip", "--without-mingle")]
+        arguments = [
+            *("celery", "-A", "config", "worker", "--queues", "celery"),
+            *("--pool", "solo", "--without-gossip", "--without-mingle"),
+        ]
         with stage.process("worker", arguments, database_url=database_url, LOG_LEVEL="WARNING"):
             took = _time_to_apply(businesses)
         check_whole(businesses)
@@ -72,9 +75,9 @@ def _time_to_apply(businesses: Sequence[stage.Business]) -> float:
     while not _is_done(businesses[:1]):
         time.sleep(0.02)
     began = time.perf_counter()
+    bell.ring_pending()  # as the web process does; then nothing is lost here, so nothing is swept up
     while not _is_done(businesses):
-        bell.ring_pending()
-        time.sleep(0.25)
+        time.sleep(0.1)
     return time.perf_counter() - began
 
 

@@ -85,4 +85,9 @@ def _production() -> dict[str, str]:
         "TUZO_PUBLIC_URL": "https://tuzo.example",
         "DATABASE_URL": "postgresql://tuzo:tuzo@database.invalid/tuzo",
         "REDIS_URL": "redis://redis.invalid/0",
+        "TRUSTED_PROXIES": "1",
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "SMS_PROVIDER": "africastalking",
+        "AFRICASTALKING_USERNAME": "tuzo",
+        "AFRICASTALKING_API_KEY": secrets.token_urlsafe(24),
     }

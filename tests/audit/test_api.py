@@ -94,7 +94,7 @@ def test_a_subject_that_is_no_thing_of_ours_any_more_is_named_as_it_was(acme, ap
         record(actor=AMINA, action="shop.closed", subject=acme)
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute(f"""UPDATE "{acme.schema_name}".audit_auditentry SET subject_kind = 'shops.shop'""")  # noqa: S608
+        cursor.execute(f"""UPDATE "{acme.schema_name}".audit_auditentry SET subject_kind = 'shops.shop'""")
         cursor.execute("SET LOCAL session_replication_role = origin")
 
     (entry,) = api(acme).get(URL).json()["results"]

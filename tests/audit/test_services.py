@@ -200,7 +200,7 @@ def test_a_row_of_another_business_is_found(acme, rival):
         record_changes(acme, 1)
     with connection.cursor() as cursor:
         table = '"{}".audit_auditentry'.format
-        cursor.execute(f"INSERT INTO {table(rival.schema_name)} SELECT * FROM {table(acme.schema_name)}")  # noqa: S608
+        cursor.execute(f"INSERT INTO {table(rival.schema_name)} SELECT * FROM {table(acme.schema_name)}")
 
     with tenant_context(rival):
         assert verify_chain().problem == "Row 1 is not as it was written."

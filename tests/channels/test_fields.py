@@ -45,14 +45,14 @@ def channel(ring, acme):
 
 def stored(tenant, column="passkey"):
     with connection.cursor() as cursor:
-        cursor.execute(f'SELECT "{column}" FROM "{tenant.schema_name}".channels_mpesachannel')  # noqa: S608
+        cursor.execute(f'SELECT "{column}" FROM "{tenant.schema_name}".channels_mpesachannel')
         return bytes(cursor.fetchone()[0])
 
 
 def store(tenant, value, column="passkey"):
     with connection.cursor() as cursor:
         table = f'"{tenant.schema_name}".channels_mpesachannel'
-        cursor.execute(f'UPDATE {table} SET "{column}" = %s', [value])  # noqa: S608
+        cursor.execute(f'UPDATE {table} SET "{column}" = %s', [value])
 
 
 def passkey_of(tenant):

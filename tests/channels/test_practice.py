@@ -6,14 +6,14 @@ from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from audit.models import AuditEntry
-from channels import mapping, practice_channel, runs, services
+from channels import mapping, practice_channel, queries, runs, services, status
 from channels.connection import initiator_security_credential
 from channels.models import ChannelRun, MpesaChannel
 from channels.practice import PracticeUnavailable, open_practice_organisation
 from channels.services import ShortcodeTaken
 from channels.tasks import connect_practice_channel
 from tenants.models import CallbackRoute, DueTask
-from tests.channels.conftest import make_simulator_unreachable
+from tests.practice import make_simulator_unreachable
 
 Status = MpesaChannel.Status
 
@@ -39,7 +39,7 @@ def test_a_new_business_has_a_practice_paybill_at_once(in_acme, simulator):
 
     assert (channel.kind, channel.status, channel.is_primary) == ("PAYBILL", Status.DRAFT, True)
     assert channel.shortcode == ""
-    assert services.do_now(channel) == "Nothing: your practice number is being opened, which takes a few seconds."
+    assert status.do_now(channel) == "Nothing: your practice number is being opened, which takes a few seconds."
     assert DueTask.objects.get().task == connect_practice_channel.name
     assert CallbackRoute.objects.get().rules["shortcodes"] == []
 
@@ -66,7 +66,7 @@ def test_it_connects_itself_and_becomes_active(in_acme, simulator, receiver, run
     assert channel.organisation_name == "Acme"
     organisation = simulator.control("GET", f"/organisations/{channel.shortcode}")
     assert organisation["confirmation_url"] == services.callback_url(channel, "c2b-confirmation")
-    assert all(secret.proved_at for secret in services.saved_secrets(channel).values())
+    assert all(secret.proved_at for secret in queries.saved_secrets(channel).values())
     assert CallbackRoute.objects.get().rules["shortcodes"] == [channel.shortcode]
     assert not DueTask.objects.filter(task=connect_practice_channel.name).exists()
     assert [entry.action for entry in AuditEntry.objects.order_by("sequence")] == [

@@ -1,5 +1,6 @@
 """Verification and registration against a simulator process, as a worker does them."""
 
+import base64
 import contextlib
 import threading
 from datetime import timedelta
@@ -11,15 +12,15 @@ from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from audit.models import AuditEntry
-from channels import runs, services
+from channels import queries, runs, services, status, steps
 from channels.daraja.errors import DarajaError, DarajaTimeout, Reason
 from channels.daraja.payloads import QueueTimeout
-from channels.fields import UndecipherableSecret
 from channels.models import ChannelRun, Environment, MpesaChannel
 from channels.runs import Failure, RunInProgress, RunNotFound, Verification
-from channels.services import NotConfigured, NotVerified, ShortcodeBelongsToAnother
+from channels.services import ShortcodeBelongsToAnother
+from channels.status import NotConfigured, NotVerified
 from tenants.errors import NotPermitted
-from tenants.models import DueTask, ProductionShortcode, Role
+from tenants.models import DueTask, ProductionShortcode, Role, Tenant
 from tests.channels.conftest import ADMIN, initiator_of, keys_of
 
 Kind = ChannelRun.Kind
@@ -27,7 +28,7 @@ Status = MpesaChannel.Status
 
 
 def states(run):
-    return {step["key"]: step["state"] for step in run.steps}
+    return {entry["key"]: entry["state"] for entry in run.steps}
 
 
 def step_of(run, key):
@@ -78,7 +79,7 @@ def test_keys_and_passkey_are_proved_without_ringing_a_phone(connected, run_of, 
     assert channel.status == Status.VERIFIED
     assert channel.organisation_name == "Acme Electronics"
     assert channel.first_verified_at == channel.verified_at
-    shown = services.saved_secrets(channel)
+    shown = queries.saved_secrets(channel)
     assert shown["consumer_key"].proved_at == shown["passkey"].proved_at == channel.verified_at
     assert not DueTask.objects.exists()
     assert simulator.control("GET", f"/deliveries?shortcode={channel.shortcode}")["deliveries"] == []
@@ -114,7 +115,7 @@ def test_the_balance_result_ends_the_verification(with_initiator, run_of, receiv
     with_initiator.refresh_from_db()
     assert runs.verification_of(run) == Verification(with_initiator.shortcode, True, with_initiator.verified_at)
     assert with_initiator.status == Status.VERIFIED
-    assert services.saved_secrets(with_initiator)["initiator_credential"].proved_at == with_initiator.verified_at
+    assert queries.saved_secrets(with_initiator)["initiator_credential"].proved_at == with_initiator.verified_at
     path, _ = receiver.arrivals[0]
     assert path == f"/h/{with_initiator.callback_token}/result"
 
@@ -132,14 +133,14 @@ def test_the_same_result_twice_is_one_verdict(with_initiator, run_of, receiver):
 
 def test_a_result_that_overtakes_our_own_note_is_asked_for_again(with_initiator, run_of, receiver, monkeypatch):
     answers = []
-    note = runs._note_query
+    note = steps._note_query
 
     def note_late(run_id, accepted, **deadline):
         answers.append(runs.apply_result(receiver.result()))
         note(run_id, accepted, **deadline)
         answers.append(runs.apply_result(receiver.result()))
 
-    monkeypatch.setattr(runs, "_note_query", note_late)
+    monkeypatch.setattr(steps, "_note_query", note_late)
     run = run_of(with_initiator, Kind.VERIFY)
 
     assert answers == [False, True]
@@ -223,7 +224,7 @@ def test_a_balance_that_never_comes_is_a_warning_and_no_lie(with_initiator, run_
     assert step["meaning"].startswith("Safaricom took the question, and sent no answer within")
     assert runs.verification_of(run).account_balance_accessible is False
     with_initiator.refresh_from_db()
-    assert services.saved_secrets(with_initiator)["initiator_credential"].proved_at is None
+    assert queries.saved_secrets(with_initiator)["initiator_credential"].proved_at is None
 
 
 def test_a_result_after_we_gave_up_still_proves_the_initiator(with_initiator, run_of, receiver):
@@ -239,7 +240,7 @@ def test_a_result_after_we_gave_up_still_proves_the_initiator(with_initiator, ru
     with_initiator.refresh_from_db()
     assert runs.verification_of(run).account_balance_accessible is True
     assert states(run)["account_balance"] == "ok"
-    assert services.saved_secrets(with_initiator)["initiator_credential"].proved_at is not None
+    assert queries.saved_secrets(with_initiator)["initiator_credential"].proved_at is not None
 
 
 def test_a_queue_time_out_is_a_warning_that_a_late_result_corrects(with_initiator, run_of, receiver, simulator):
@@ -375,6 +376,19 @@ def test_a_balance_that_can_not_be_asked_for_is_a_warning(with_initiator, run_of
     assert runs.verification_of(run).account_balance_accessible is False
 
 
+def test_a_certificate_that_is_none_is_ours_to_mend(create, simulator, run_of, settings, tmp_path):
+    organisation = simulator.open()
+    channel = create(environment="SANDBOX", **keys_of(organisation), **initiator_of(organisation))
+    settings.DARAJA_SANDBOX_CERTIFICATE = str(tmp_path / "missing.pem")
+    assert runs.failure_of(run_of(channel, Kind.VERIFY)).code == "certificate_unusable"
+
+    (tmp_path / "missing.pem").write_text("no certificate")
+    failure = runs.failure_of(run_of(channel, Kind.VERIFY))
+
+    assert (failure.code, failure.who) == ("certificate_unusable", "us")
+    assert nothing_was_saved(channel)
+
+
 def test_a_till_is_proved_by_its_store_number(create, simulator, run_of):
     organisation = simulator.open(kind="till", store_number="7654321", name="Taste Restaurants")
     channel = create(kind="TILL", **keys_of(organisation))
@@ -386,15 +400,38 @@ def test_a_till_is_proved_by_its_store_number(create, simulator, run_of):
     assert AuditEntry.objects.latest("sequence").after["shortcode"] == "7654321"
 
 
-def test_an_unreadable_secret_ends_the_run(connected, run_of, monkeypatch):
+@pytest.fixture
+def unreadable(connected, settings):
+    """A channel whose secrets were sealed with a key that was lost since."""
     channel = connected()
+    settings.ENCRYPTION_KEYS = [base64.urlsafe_b64encode(b"x" * 32).decode()]
+    return channel
 
-    def unreadable(channel):
-        raise UndecipherableSecret
 
-    monkeypatch.setattr(runs, "daraja_client", unreadable)
+def test_a_secret_that_can_not_be_read_ends_the_run(unreadable, run_due):
+    run = request(unreadable)
+    run_due()
 
-    assert runs.failure_of(run_of(channel, Kind.VERIFY)).code == "secrets_unreadable"
+    with tenant_context(Tenant.objects.get(slug="acme")):
+        run.refresh_from_db()
+        assert runs.failure_of(run).code == "secrets_unreadable"
+        assert queries.read_channel(channel_id=unreadable.pk, actor=ADMIN).status == Status.CONFIGURED
+
+
+def test_secrets_that_can_not_be_read_can_be_entered_again(unreadable, simulator, run_due):
+    organisation = simulator.control("GET", f"/organisations/{unreadable.shortcode}")
+    channel = queries.read_channel(channel_id=unreadable.pk, actor=ADMIN)
+    assert queries.saved_secrets(channel)["passkey"].ends_in == organisation["passkey"][-4:]
+    assert queries.shown_callback_urls(channel, actor=ADMIN) is None
+
+    services.change_channel(channel_id=channel.pk, actor=ADMIN, now=timezone.now(), **keys_of(organisation))
+    services.rotate_callback_token(channel_id=channel.pk, actor=ADMIN, now=timezone.now())
+    run = request(channel)
+    run_due()
+
+    with tenant_context(Tenant.objects.get(slug="acme")):
+        run.refresh_from_db()
+        assert step_of(run, "passkey")["state"] == "ok"
 
 
 # -- The life of a run ----------------------------------------------------------------------------
@@ -482,7 +519,7 @@ def test_a_worker_killed_in_a_step_is_followed_by_another_who_ends_the_run(conne
     channel = connected()
     run = request(channel)
     with monkeypatch.context() as patched:
-        patched.setitem(runs._STEPS[Kind.VERIFY], key, runs._Step("", killed))
+        patched.setitem(runs.STEPS[Kind.VERIFY], key, steps.Step("", killed))
         die_carrying_out(run)
     run.refresh_from_db()
     assert states(run)[key] == "running"
@@ -500,7 +537,7 @@ def test_a_worker_killed_between_asking_for_the_balance_and_noting_it_asks_again
 ):
     run = request(with_initiator)
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "_note_query", killed)
+        patched.setattr(steps, "_note_query", killed)
         die_carrying_out(run)
     first = receiver.result()
     assert runs.apply_result(first) is False
@@ -535,7 +572,7 @@ def test_a_channel_that_changes_meanwhile_is_not_verified_by_the_run(with_initia
     run.refresh_from_db()
     assert runs.failure_of(run).code == "changed_meanwhile"
     assert nothing_was_saved(with_initiator)
-    assert services.saved_secrets(with_initiator)["consumer_secret"].proved_at is None
+    assert queries.saved_secrets(with_initiator)["consumer_secret"].proved_at is None
 
 
 def test_a_failed_verification_leaves_an_earlier_proof_alone(connected, run_of, simulator):
@@ -623,7 +660,7 @@ def test_safaricom_is_told_where_to_report_payments(verified, run_of, simulator)
     }
     assert channel.urls_registered_at is not None
     assert channel.status == Status.VERIFIED
-    assert services.do_now(channel) == "Activate this channel."
+    assert status.do_now(channel) == "Activate this channel."
     entry = AuditEntry.objects.latest("sequence")
     assert (entry.action, entry.actor_label) == ("channel.urls_registered", ADMIN.label)
 
@@ -702,7 +739,7 @@ def test_a_registration_whose_answer_was_lost_is_found_again(live, run_of, simul
 
 
 def test_a_registration_whose_answers_are_all_lost_can_be_asked_again(live, run_of, monkeypatch):
-    call = runs._call_register
+    call = steps._call_register
 
     def answer_lost(channel):
         with contextlib.suppress(DarajaError):
@@ -710,7 +747,7 @@ def test_a_registration_whose_answers_are_all_lost_can_be_asked_again(live, run_
         raise DarajaTimeout("The connection broke.", reason=Reason.CONNECTION_LOST)
 
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "_call_register", answer_lost)
+        patched.setattr(steps, "_call_register", answer_lost)
         run = run_of(live, Kind.REGISTER_URLS)
     assert runs.failure_of(run).code == "daraja_connection_lost"
     assert runs.failure_of(run).do_now == "Register again: doing it twice does no harm."
@@ -724,14 +761,14 @@ def test_a_registration_whose_answers_are_all_lost_can_be_asked_again(live, run_
 
 def test_a_worker_killed_while_registering_is_followed_by_another(live, run_due, simulator, monkeypatch):
     run = request(live, Kind.REGISTER_URLS)
-    call = runs._call_register
+    call = steps._call_register
 
     def killed_after_the_call(channel):
         call(channel)
         raise WorkerKilled
 
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "_call_register", killed_after_the_call)
+        patched.setattr(steps, "_call_register", killed_after_the_call)
         die_carrying_out(run)
 
     again(run)
@@ -744,14 +781,14 @@ def test_a_worker_killed_while_registering_is_followed_by_another(live, run_due,
 
 def test_a_path_rotated_while_registering_is_not_taken_for_registered(verified, run_of, monkeypatch):
     channel = verified()
-    call = runs._call_register
+    call = steps._call_register
 
     def rotated_meanwhile(channel):
         said = call(channel)
         services.rotate_callback_token(channel_id=channel.pk, actor=ADMIN, now=timezone.now())
         return said
 
-    monkeypatch.setattr(runs, "_call_register", rotated_meanwhile)
+    monkeypatch.setattr(steps, "_call_register", rotated_meanwhile)
     run = run_of(channel, Kind.REGISTER_URLS)
 
     assert runs.failure_of(run).code == "changed_meanwhile"
@@ -923,7 +960,7 @@ def test_of_two_businesses_that_prove_a_number_at_once_one_has_it(committed, in_
                     now=timezone.now(),
                 )
                 asked = request(channel)
-                runs._write(asked.pk, "passkey", runs.Finding("ok", proves=("passkey", "shortcode")))
+                runs._write(asked.pk, "passkey", steps.Finding("ok", proves=("passkey", "shortcode")))
                 runs._end(asked.pk)
                 asked.refresh_from_db()
                 channel.refresh_from_db()

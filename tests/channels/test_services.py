@@ -9,7 +9,7 @@ from django_tenants.utils import tenant_context
 
 from audit.models import AuditEntry
 from audit.services import HIDDEN
-from channels import services
+from channels import queries, services, status
 from channels.models import ChannelRun, Environment, MpesaChannel
 from channels.services import (
     AlreadyActive,
@@ -17,12 +17,9 @@ from channels.services import (
     EnvironmentFixed,
     FixedAfterVerification,
     NeedsAPrimary,
-    NotActive,
-    NotConfigured,
-    NotVerified,
     ShortcodeTaken,
-    UrlsNotRegistered,
 )
+from channels.status import NotActive, NotConfigured, NotVerified, UrlsNotRegistered
 from payments.validation import ValidationRules, answer_validation
 from tenants.errors import Invalid, NotPermitted
 from tenants.models import CallbackRoute, DueTask, Role, TenantActivity
@@ -126,14 +123,14 @@ def test_a_new_channel_holds_what_was_given(make):
     assert (channel.minimum_amount, channel.maximum_amount, channel.notes) == (10, 250_000, "Two\nlines")
     assert (channel.response_type, channel.register_version, channel.accepts_unmapped) == ("Completed", 2, True)
     assert channel.status == Status.CONFIGURED
-    assert services.do_now(channel) == "Verify this channel, so that Safaricom proves what is saved."
+    assert status.do_now(channel) == "Verify this channel, so that Safaricom proves what is saved."
 
 
 def test_a_channel_without_keys_is_a_draft(make):
     channel = make(consumer_secret="")
 
     assert channel.status == Status.DRAFT
-    assert services.do_now(channel) == (
+    assert status.do_now(channel) == (
         "Save the consumer key and the consumer secret of your Daraja app on this channel."
     )
 
@@ -510,7 +507,7 @@ def test_what_safaricom_was_told_has_to_be_told_again_when_it_changes(make, acme
     channel.refresh_from_db()
     assert channel.urls_registered_at is None
     assert channel.status == Status.ACTIVE
-    assert services.do_now(channel).startswith("Register this channel's URLs")
+    assert status.do_now(channel).startswith("Register this channel's URLs")
     assert activity(acme) == (1, "PROBLEM")
 
 
@@ -557,7 +554,7 @@ def test_optional_secrets_can_be_taken_away_and_keys_only_before_they_were_verif
     change(channel, passkey="", consumer_key="")
     channel.refresh_from_db()
     assert (channel.passkey, channel.status) == ("", Status.DRAFT)
-    assert set(channel.secret_dates) == {"consumer_secret"}
+    assert set(channel.secret_notes) == {"consumer_secret"}
 
     channel = verified(change(channel, consumer_key=KEY))
     assert refuse(Invalid, change, channel, consumer_secret="").errors == {
@@ -571,30 +568,39 @@ def test_optional_secrets_can_be_taken_away_and_keys_only_before_they_were_verif
 def test_doors_see_of_a_secret_only_that_it_is_saved(make):
     channel = make(passkey=PASSKEY, initiator_name="testapi", initiator_credential="Safaricom999!*!")
 
-    shown = services.saved_secrets(channel)
+    shown = queries.saved_secrets(channel)
 
-    assert shown["passkey"] == services.SavedSecret(saved=True, ends_in="4f2a", saved_at=NOW, proved_at=None)
+    assert shown["passkey"] == queries.SavedSecret(saved=True, ends_in="4f2a", saved_at=NOW, proved_at=None)
     assert shown["consumer_key"].ends_in == "1key"
-    assert shown["initiator_credential"] == services.SavedSecret(saved=True, ends_in=None, saved_at=NOW, proved_at=None)
+    assert shown["initiator_credential"] == queries.SavedSecret(saved=True, ends_in=None, saved_at=NOW, proved_at=None)
     change(channel, passkey="", consumer_key="another-key-9876")
-    shown = services.saved_secrets(services.read_channel(channel_id=channel.pk, actor=ADMIN))
-    assert shown["passkey"] == services.SavedSecret(saved=False, ends_in=None, saved_at=None, proved_at=None)
-    assert shown["consumer_key"] == services.SavedSecret(saved=True, ends_in="9876", saved_at=LATER, proved_at=None)
+    shown = queries.saved_secrets(queries.read_channel(channel_id=channel.pk, actor=ADMIN))
+    assert shown["passkey"] == queries.SavedSecret(saved=False, ends_in=None, saved_at=None, proved_at=None)
+    assert shown["consumer_key"] == queries.SavedSecret(saved=True, ends_in="9876", saved_at=LATER, proved_at=None)
     assert shown["consumer_secret"].saved_at == NOW
 
 
 def test_only_who_may_register_urls_sees_them(make, actor):
     channel = make()
 
-    assert services.shown_callback_urls(channel, actor=actor(Role.ORG_ADMIN)) == {
+    assert queries.shown_callback_urls(channel, actor=actor(Role.ORG_ADMIN)) == {
         "validation": services.callback_url(channel, "c2b-validation"),
         "confirmation": services.callback_url(channel, "c2b-confirmation"),
     }
-    assert services.shown_callback_urls(channel, actor=actor(Role.MANAGER)) is None
-    assert services.shown_callback_urls(channel, actor=actor(Role.USER)) is None
+    assert queries.shown_callback_urls(channel, actor=actor(Role.MANAGER)) is None
+    assert queries.shown_callback_urls(channel, actor=actor(Role.USER)) is None
 
 
 # -- The order of things --------------------------------------------------------------------------
+
+
+def test_the_public_sandbox_number_is_activated_without_urls_which_nobody_can_register_for_it(make):
+    channel = make(shortcode="174379", environment="SANDBOX")
+    verified(channel)
+
+    activated = services.activate_channel(channel_id=channel.pk, actor=ADMIN, now=NOW)
+
+    assert (activated.status, activated.urls_registered_at) == (MpesaChannel.Status.ACTIVE, None)
 
 
 def test_a_channel_is_activated_after_everything_else(make, acme):
@@ -615,7 +621,7 @@ def test_a_channel_is_activated_after_everything_else(make, acme):
     channel = active(channel)
 
     assert (channel.status, channel.activated_at) == (Status.ACTIVE, NOW)
-    assert services.do_now(channel) == ""
+    assert status.do_now(channel) == ""
     assert activity(acme) == (1, "GOOD")
     entry = AuditEntry.objects.latest("sequence")
     assert (entry.action, entry.before, entry.after) == (
@@ -671,7 +677,7 @@ def test_only_administrators_change_channels(make, actor, role):
     refuse(NotPermitted, services.activate_channel, channel_id=channel.pk, **somebody)
     refuse(NotPermitted, services.deactivate_channel, channel_id=channel.pk, **somebody)
     refuse(NotPermitted, services.rotate_callback_token, channel_id=channel.pk, **somebody)
-    assert services.read_channel(channel_id=channel.pk, actor=somebody["actor"]) == channel
+    assert queries.read_channel(channel_id=channel.pk, actor=somebody["actor"]) == channel
 
 
 def test_rival_finds_no_channel_of_acme(make, rival):
@@ -679,14 +685,14 @@ def test_rival_finds_no_channel_of_acme(make, rival):
     before = snapshot()
 
     with tenant_context(rival):
-        assert not services.channels_of(actor=ADMIN).exists()
+        assert not queries.channels_of(actor=ADMIN).exists()
         for call in (services.change_channel, services.activate_channel, services.deactivate_channel):
             with pytest.raises(ChannelNotFound):
                 call(channel_id=channel.pk, actor=ADMIN, now=NOW)
         with pytest.raises(ChannelNotFound):
             services.rotate_callback_token(channel_id=channel.pk, actor=ADMIN, now=NOW)
         with pytest.raises(ChannelNotFound):
-            services.try_mapping(channel_id=channel.pk, account_reference="x", actor=ADMIN)
+            queries.try_mapping(channel_id=channel.pk, account_reference="x", actor=ADMIN)
     assert snapshot() == before
 
 
@@ -696,7 +702,7 @@ def test_rival_finds_no_channel_of_acme(make, rival):
 def test_trying_a_reference_tells_the_winner_and_the_others(make):
     channel = make(account_mapping={"default": "loyalty", "VIP*": "vip_account", "GOLD001": "gold_tier"})
 
-    trial = services.try_mapping(channel_id=channel.pk, account_reference="vip 7", actor=ADMIN)
+    trial = queries.try_mapping(channel_id=channel.pk, account_reference="vip 7", actor=ADMIN)
 
     assert (trial.winner.program, trial.winner.rule) == ("vip_account", "VIP*")
     assert [(match.rule, fits) for match, fits in trial.considered] == [
@@ -709,15 +715,13 @@ def test_trying_a_reference_tells_the_winner_and_the_others(make):
 def test_a_draft_of_rules_can_be_tried_and_is_not_saved(make):
     channel = make(account_mapping={"default": "loyalty"})
 
-    trial = services.try_mapping(
-        channel_id=channel.pk, account_reference="VIP7", rules={"V*": "gold_tier"}, actor=ADMIN
-    )
+    trial = queries.try_mapping(channel_id=channel.pk, account_reference="VIP7", rules={"V*": "gold_tier"}, actor=ADMIN)
 
     assert trial.winner.program == "gold_tier"
     channel.refresh_from_db()
     assert channel.account_mapping == {"default": "loyalty"}
     with pytest.raises(Invalid) as refusal:
-        services.try_mapping(channel_id=channel.pk, account_reference="x", rules={"V*": "none"}, actor=ADMIN)
+        queries.try_mapping(channel_id=channel.pk, account_reference="x", rules={"V*": "none"}, actor=ADMIN)
     assert refusal.value.errors == {"account_mapping": ["Rule “V*”: there is no program “none”."]}
 
 

@@ -12,7 +12,6 @@ from django_tenants.utils import tenant_context
 from channels.models import MpesaChannel
 from payments import drain
 from tenants.models import InboundCallback, Tenant
-from tests.channels.conftest import receiver, simulator, simulator_server  # noqa: F401
 from tests.factories import make_channel
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "daraja"

@@ -79,7 +79,7 @@ def test_work_started_for_another_tenant_is_refused(acme, rival):
         perform(task=note_tenant, due_task_id=row.pk, tenant_id=rival.pk)
 
     assert ran == []
-    assert DueTask.objects.filter(pk=row.pk, leased_until=None).exists()
+    assert DueTask.objects.filter(pk=row.pk, leased_until=None, due_at=row.due_at).exists()
 
 
 def test_a_row_of_one_task_does_not_start_another(acme):
