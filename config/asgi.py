@@ -34,7 +34,7 @@ _serves_pages = settings.TUZO_SERVE in {"all", "web"}
 
 _bell = Bell()
 _hooks = Hooks(ring=_bell.ring)
-_pages = WSGIMiddleware(get_wsgi_application(), workers=8)
+_pages = WSGIMiddleware(get_wsgi_application(), workers=8)  # type: ignore[arg-type]
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

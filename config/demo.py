@@ -205,11 +205,11 @@ def make_demo(*, now: datetime) -> None:
 
     :raises PracticeUnavailable: if it does not.
     """
-    connection.set_schema_to_public()
+    connection.set_schema_to_public()  # type: ignore[attr-defined]
     if not User.objects.filter(email=OPERATOR_EMAIL).exists():
         User.objects.create_superuser(email=OPERATOR_EMAIL, password=PASSWORD, name="Platform operator")
     for business in BUSINESSES:
-        connection.set_schema_to_public()
+        connection.set_schema_to_public()  # type: ignore[attr-defined]
         tenant = Tenant.objects.filter(slug=business.slug).first() or _open(business)
         if tenant.status == Tenant.Status.PROVISIONING:
             _provision(tenant)

@@ -31,7 +31,7 @@ class PaymentOutput(serializers.ModelSerializer[Payment]):
     channel_id = PublicIdField("ch")
     shortcode = serializers.CharField(source="channel.shortcode")
     environment = LowerCaseChoiceField(Environment)
-    source = LowerCaseChoiceField(Payment.Source)
+    source = LowerCaseChoiceField(Payment.Source)  # type: ignore[assignment]  # a serializer has `source` of its own
     currency = serializers.SerializerMethodField()
 
     class Meta:

@@ -95,7 +95,7 @@ def pass_on() -> int:
 
 def ring_pending(*, limit: int = 500) -> int:
     """Ring for every business that has something due in the inbox, the longest waiting first; returns for how many."""
-    connection.set_schema_to_public()
+    connection.set_schema_to_public()  # type: ignore[attr-defined]
     waiting = (
         InboundCallback.objects.filter(
             state=InboundCallback.State.PENDING, due_at__lte=timezone.now(), tenant__isnull=False

@@ -29,7 +29,7 @@ from channels.daraja.payloads import (
 from channels.mapping import AccountMapping
 from channels.models import Environment, MpesaChannel
 from payments import requests
-from payments.models import Payment
+from payments.models import Payment, PaymentRequest
 from payments.services import PaymentReport, record_payments
 from tenants.models import InboundCallback
 from tenants.queue import require_current_tenant
@@ -289,7 +289,7 @@ def _apply_stk_callbacks(rows: Sequence[Claimed], channels: dict[UUID, MpesaChan
         results.append((row, result))
     asked = requests.lock_by_checkout_ids([result.checkout_request_id for _, result in results])
     reports = []
-    paid: list[tuple[StkResult, requests.PaymentRequest]] = []
+    paid: list[tuple[StkResult, PaymentRequest]] = []
     for row, result in results:
         request = asked.get(result.checkout_request_id)
         if request is None or request.channel_id != row.channel_id:
@@ -308,9 +308,7 @@ def _apply_stk_callbacks(rows: Sequence[Claimed], channels: dict[UUID, MpesaChan
     requests.note_paid(paid=[(request, result.receipt or "") for result, request in paid], now=now)
 
 
-def _stk_report(
-    row: Claimed, result: StkResult, request: "requests.PaymentRequest", channel: MpesaChannel
-) -> PaymentReport:
+def _stk_report(row: Claimed, result: StkResult, request: PaymentRequest, channel: MpesaChannel) -> PaymentReport:
     return PaymentReport(
         receipt=result.receipt or "",
         channel=channel,

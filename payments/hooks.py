@@ -202,7 +202,7 @@ def _kept_headers(headers: Sequence[tuple[bytes, bytes]]) -> str:
 
 async def _read_body(receive: Receive) -> bytes:
     """:raises BodyTooLarge: with its beginning; the rest is not read."""
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

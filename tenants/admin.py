@@ -35,7 +35,6 @@ from tenants.models import (
 from tenants.operators import run_tasks_now
 
 
-
 @dataclass(frozen=True)
 class Step:
     """A decision about a business, as a page offers it; whether it can be taken the service says."""

@@ -82,7 +82,7 @@ def database_url() -> str:
     """How a connection beside Django's, or another process, reaches the database that Django uses now."""
     given = urlsplit(settings.DATABASE_URL)
     query = f"?{given.query}" if given.query else ""
-    return f"{given.scheme}://{given.netloc}/{quote(settings.DATABASES['default']['NAME'])}{query}"
+    return f"{given.scheme}://{given.netloc}/{quote(str(settings.DATABASES['default']['NAME']))}{query}"
 
 
 class InboxWriter:
@@ -151,7 +151,8 @@ class InboxWriter:
                     "PostgreSQL did not take %s deliveries (%s): journal.", len(batch), type(problem).__name__
                 )
                 self._is_reachable = False
-                connection = await _discard(connection)
+                await _discard(connection)
+                connection = None
         if not is_in_database:
             try:
                 await asyncio.to_thread(self._journal.append, deliveries)

@@ -95,4 +95,4 @@ def check_whole(businesses: Sequence[stage.Business]) -> None:
             counts = (Payment.objects.count(), PointsEntry.objects.count(), SmsMessage.objects.count())
             if counts != (expected,) * 3:
                 raise RuntimeError(f"{business.tenant}: {counts} instead of {expected} payments, entries, messages.")
-    connection.set_schema_to_public()
+    connection.set_schema_to_public()  # type: ignore[attr-defined]

@@ -66,7 +66,7 @@ def make_businesses(count: int) -> list[Business]:
 
 
 def _make_business(number: int) -> Business:
-    connection.set_schema_to_public()
+    connection.set_schema_to_public()  # type: ignore[attr-defined]
     tenant_id = new_id()
     tenant = Tenant.objects.create(
         id=tenant_id,
@@ -98,7 +98,7 @@ def _make_business(number: int) -> Business:
             callback_token=token,
             account_mapping={"VIP*": "vip"},
         )
-    connection.set_schema_to_public()
+    connection.set_schema_to_public()  # type: ignore[attr-defined]
     CallbackRoute.objects.create(
         token_hash=hash_token(token),
         tenant=tenant,

@@ -297,9 +297,10 @@ def test_command_that_ends_first_waits_for_the_one_that_uses_its_services(checko
     with waiting_for("first") as first, waiting_for("second") as second:
         (checkout.root / "first").touch()
         assert first.stderr
-        assert any("Waiting for another ./tuzo command that uses this database." in line for line in first.stderr)
-        (checkout.root / "second").touch()
+        told = next(iter(first.stderr), "")
+        (checkout.root / "second").touch()  # before anything is asserted: it would be waited for
 
+        assert told == "Waiting for another ./tuzo command that uses this database.\n"
         assert second.wait(20) == 0
         assert first.wait(20) == 0
     assert not (checkout.data / "run.json").exists()

@@ -16,5 +16,5 @@ class Command(BaseCommand):
         parser.add_argument("--seconds", type=int, default=10, help="how long each rate is taken")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        lines = _BENCHMARKS[options["which"]].run(seconds=options["seconds"])  # type: ignore[attr-defined]
+        lines = _BENCHMARKS[options["which"]].run(seconds=options["seconds"])
         self.stdout.write(as_text(lines))
