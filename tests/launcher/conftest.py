@@ -103,6 +103,12 @@ class Checkout:
             self.command(*arguments), cwd="/", env=_clean(environment), capture_output=True, text=True, timeout=120
         )
 
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Begin to run `./tuzo`; whoever starts it ends it."""
+        command = self.command(*arguments)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, cwd="/", env=_clean({}), text=True, **pipes)
+
     def up(self, port: int, *arguments: str) -> "RunningStack":
         """Run `./tuzo up` until it says that it is ready."""
         child = subprocess.Popen(
