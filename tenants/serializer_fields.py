@@ -44,6 +44,11 @@ class LowerCaseChoiceField(serializers.ChoiceField):
     def to_internal_value(self, data: Any) -> str:
         return str(super().to_internal_value(data)).upper()
 
+    def get_default(self) -> Any:
+        """A default is written as it is shown, and stored like everything else."""
+        default = super().get_default()
+        return default.upper() if isinstance(default, str) else default
+
 
 def id_in_url(prefix: str, text: str) -> UUID:
     """The identifier that a path names.

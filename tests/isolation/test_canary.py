@@ -37,11 +37,6 @@ OF_THE_INSTALLATION = {
 SHORTCODE, PHONE = "888077", "254712345126"
 
 
-def with_stack(test):
-    """It looks at what the shared stack left behind."""
-    return pytest.mark.processes(pytest.mark.xdist_group("canary")(test))
-
-
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """A short life of a business with logs as talkative as they get: `secrets` by name, and `places` by name: all the
@@ -179,7 +174,7 @@ def dump(stack):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-@with_stack
+@pytest.mark.processes
 def test_no_secret_is_left_anywhere(told):
     found = [
         f"{name} in {place}: …{text[max(0, text.index(secret) - 80) :][:120]}…"
@@ -191,7 +186,7 @@ def test_no_secret_is_left_anywhere(told):
     assert found == []
 
 
-@with_stack
+@pytest.mark.processes
 def test_the_search_finds_what_is_there(told):
     """Else the test above would prove nothing."""
     places = told.places
@@ -207,7 +202,7 @@ def test_the_search_finds_what_is_there(told):
     assert SHORTCODE in places["worker.log"]
 
 
-@with_stack
+@pytest.mark.processes
 def test_no_answer_of_the_api_shows_a_secret(told):
     """Except the callback token, which an administrator has to see to hand it to Safaricom."""
     text = "\n".join(told.answers)

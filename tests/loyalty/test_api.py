@@ -88,6 +88,14 @@ def test_a_program_that_makes_no_sense_is_refused_by_field(acme, api, body, fiel
         assert not Program.objects.exists()
 
 
+def test_a_program_knows_its_members_by_the_payer_unless_told_otherwise(acme, api):
+    response = api(acme).post(f"{V1}/programs/", {"code": "delivery", "name": "Delivery"}, format="json")
+
+    assert response.json()["member_key"] == "by_payer"
+    with tenant_context(acme):
+        assert Program.objects.get().member_key == Program.MemberKey.BY_PAYER
+
+
 def test_a_code_that_is_taken_is_a_conflict(acme, loyalty, api):
     response = api(acme).post(f"{V1}/programs/", {"code": "loyalty", "name": "Another"}, format="json")
 
