@@ -13,8 +13,9 @@ from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from config.launcher.processes import wait_until
+from loyalty.models import AccrualRule, Member, PointsEntry, Program
 from payments import drain
-from payments.models import DayTotal, Payment
+from payments.models import DayTotal, Payment, PaymentRequest
 from tenants.models import CallbackRoute, InboundCallback
 from tenants.routes import hash_token
 from tests.factories import make_channel
@@ -87,6 +88,41 @@ def test_sixteen_deliveries_of_one_receipt_are_one_payment(kilimo, post, body, i
         assert Payment.objects.count() == 1
         assert (DayTotal.objects.get().payment_count, str(DayTotal.objects.get().amount)) == (1, "5.00")
     assert InboundCallback.objects.filter(state=State.APPLIED).count() == 16
+
+
+def test_confirmations_and_stk_results_of_one_receipt_at_once_are_one_payment_and_one_earn(
+    kilimo, post, body, in_threads, run_due
+):
+    with tenant_context(kilimo.tenant):
+        program = Program.objects.create(code="regulars", name="Regulars", member_key=Program.MemberKey.BY_REFERENCE)
+        AccrualRule.objects.create(program=program, per_kes=1)
+        PaymentRequest.objects.create(
+            channel=kilimo.channel,
+            environment=kilimo.channel.environment,
+            phone_number="254708374149",
+            amount=1,
+            account_reference="INV-204",
+            transaction_desc="Payment",
+            requested_by="cashier@kilimo.example",
+            checkout_request_id="ws_CO_191220191020363925",
+        )
+    confirmation = body(
+        "c2b_confirmation_masked.json", TransID="NLJ7RT61SV", TransAmount="1.00", BillRefNumber="INV-204"
+    )
+    result = body("stk_callback_paid.json")
+    deliveries = [("c2b-confirmation", confirmation), ("stk-callback", result)] * 8
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda delivery: post(kilimo.channel, *delivery), deliveries))
+    taken = in_threads(*[lambda: apply_all(kilimo.tenant)] * 8)
+    run_due()
+
+    assert sum(taken) == 16
+    with tenant_context(kilimo.tenant):
+        payment = Payment.objects.get()
+        assert PaymentRequest.objects.get().payment == payment
+        assert [(entry.kind, entry.points) for entry in PointsEntry.objects.all()] == [("EARN", 1)]
+        assert Member.objects.get().points_balance == 1
+        assert DayTotal.objects.get().payment_count == 1
 
 
 def test_many_receipts_in_many_orders_are_recorded_once_each(kilimo, post, body, in_threads):
