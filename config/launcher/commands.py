@@ -88,11 +88,11 @@ def pay(project: Project, console: Console, payment: Mapping[str, str]) -> int:
     if answer["state"] != "completed":
         raise CannotContinue(answer["message"])
     console.line(answer["message"])
-    if running is None:
+    if not running:
         return 0
-    with stack.running_services(project, "pay", console) as environment:
-        follow = [sys.executable, "manage.py", "follow", answer["receipt"], "--shortcode", payment["shortcode"]]
-        return run_in_foreground(follow, environment)
+    environment = project.environment(running["port"]) | running["urls"]
+    follow = [sys.executable, "manage.py", "follow", answer["receipt"], "--shortcode", payment["shortcode"]]
+    return run_in_foreground(follow, environment)
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

@@ -338,8 +338,9 @@ def test_pay_prints_the_payers_message_or_why_not(stack_up: RunningStack) -> Non
 
     paid, cancelled, refused = (stack_up.checkout.run(*payment, amount) for amount in ("5000", "6000", "7000"))
 
-    assert (paid.returncode, paid.stdout) == (
+    assert (paid.returncode, paid.stderr, paid.stdout) == (
         0,
+        "",
         "SKL1234567 Confirmed. 174379 VIP001 5000 0712345678 JOHN\n"
         "  100 points ['SKL1234567', '--shortcode', '174379']\n",
     )
