@@ -13,6 +13,7 @@ from pathlib import Path
 
 from config.launcher import runs, stack
 from config.launcher.console import CannotContinue, Console
+from config.launcher.environment import VENV
 from config.launcher.processes import die_with_parent
 from config.launcher.project import ROOT, Project
 from config.launcher.services import postgres_bin
@@ -91,8 +92,10 @@ def pay(project: Project, console: Console, payment: Mapping[str, str]) -> int:
     if not running:
         return 0
     environment = project.environment(running["port"]) | running["urls"]
-    follow = [sys.executable, "manage.py", "follow", answer["receipt"], "--shortcode", payment["shortcode"]]
-    return run_in_foreground(follow, environment)
+    python = VENV / "bin" / "python"  # this command itself needs no packages, and does not wait for them
+    return run_in_foreground(
+        [python, "manage.py", "follow", answer["receipt"], "--shortcode", payment["shortcode"]], environment
+    )
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
