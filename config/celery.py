@@ -4,8 +4,15 @@ import os
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import setup_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+
+@setup_logging.connect
+def _leave_logging_to_django(**kwargs: object) -> None:
+    """Celery sets up no logging of its own where somebody listens: ours hides secrets, and obeys LOG_LEVEL."""
+
 
 app = Celery("tuzo")
 app.config_from_object("django.conf:settings", namespace="CELERY")
