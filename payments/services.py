@@ -65,7 +65,7 @@ class NewPayment:
     paid_at: datetime
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record_payments(*, reports: Sequence[PaymentReport]) -> list[NewPayment]:
     """Record money that M-PESA says has arrived, in the present tenant, and return the payments that are new.
 

@@ -97,7 +97,7 @@ def enqueue(task: TenantTask, *, due_at: datetime | None = None, **arguments: An
     """
     tenant = require_current_tenant() if task.needs_tenant else None
     canonical = json.dumps([str(tenant.pk) if tenant else None, task.name, arguments], sort_keys=True, default=str)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         cursor.execute(
             """
             INSERT INTO public.tenants_duetask AS known

@@ -79,8 +79,6 @@ def worker_process(folder: Path, **environment: str) -> ServerProcess:
             "--beat",
             "--queues",
             "celery,sms",
-            "--concurrency",
-            "1",
             "--schedule",
             str(folder / "beat"),
         ],

@@ -31,7 +31,7 @@ def run(*, seconds: int) -> list[Line]:
         _fill_inbox(businesses)
         arguments = [
             *("celery", "-A", "config", "worker", "--queues", "celery"),
-            *("--pool", "solo", "--without-gossip", "--without-mingle"),
+            *("--without-gossip", "--without-mingle"),
         ]
         with stage.process("worker", arguments, database_url=database_url, LOG_LEVEL="WARNING"):
             took = _time_to_apply(businesses)

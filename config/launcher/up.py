@@ -90,9 +90,7 @@ def _processes(project: Project, environment: Mapping[str, str], port: int) -> l
     return [
         served("simulator", "channels.simulator.app:application", port + 1),
         served("web", "config.asgi:application", port),
-        process(
-            "worker", *celery, "worker", "--queues", "celery,sms", "--concurrency", "2", "--loglevel", "INFO", *quiet
-        ),
+        process("worker", *celery, "worker", "--queues", "celery,sms", "--loglevel", "INFO", *quiet),
         process("beat", *celery, "beat", "--schedule", str(project.data / "beat-schedule"), "--loglevel", "INFO"),
     ]
 

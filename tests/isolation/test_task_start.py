@@ -68,7 +68,7 @@ def worker(broker, tmp_path):
     """Without beat: it hears what is sent here, and nothing else. One message after the other."""
     process = ServerProcess(
         "worker",
-        ["celery", "-A", "config", "worker", "--concurrency", "1", "--loglevel", "INFO"],
+        ["celery", "-A", "config", "worker", "--loglevel", "INFO"],
         folder=tmp_path,
         environment={"REDIS_URL": broker.url},
     )
