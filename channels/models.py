@@ -16,7 +16,7 @@ class Environment(models.TextChoices):
 class MpesaChannelQuerySet(models.QuerySet["MpesaChannel"]):
     def without_secrets(self) -> "MpesaChannelQuerySet":
         """For work that needs none, and must go on when a key is missing. One that is asked for is read then."""
-        return self.defer(*MpesaChannel.SECRETS, "callback_token")
+        return self.defer(*MpesaChannel.UNREAD)
 
 
 class MpesaChannel(models.Model):
@@ -45,6 +45,8 @@ class MpesaChannel(models.Model):
         CANCELLED = "Cancelled", "cancel the payment"
 
     SECRETS = ("consumer_key", "consumer_secret", "passkey", "initiator_credential")
+    # What people save is SECRETS; Safaricom gives the app key when the channel opts in to Bill Manager.
+    UNREAD = (*SECRETS, "callback_token", "bill_manager_app_key")
 
     id = UUIDv7Field(primary_key=True, prefix="ch")
     name = models.CharField(max_length=80)
@@ -70,6 +72,12 @@ class MpesaChannel(models.Model):
     minimum_amount = models.PositiveIntegerField(null=True)  # KES; validation refuses less
     maximum_amount = models.PositiveIntegerField(null=True)  # KES; validation refuses more
     accepts_unmapped = models.BooleanField(default=True)  # False: validation refuses what only `default` would match
+
+    nominated_number = models.CharField(max_length=15, blank=True)  # 2547…, in Safaricom's KYC; for Pull
+    pull_registered_at = models.DateTimeField(null=True)  # M-PESA lists this channel's payments when asked
+    low_float = models.JSONField(default=dict)  # KES by account below which we warn: {"Utility Account": 5000}
+    bill_manager_app_key = EncryptedTextField(blank=True, default="")
+    bill_manager_opted_in_at = models.DateTimeField(null=True)
 
     notes = models.TextField(blank=True)
     organisation_name = models.CharField(max_length=120, blank=True)  # as Safaricom holds it
@@ -124,6 +132,7 @@ class ChannelRun(models.Model):
     class Kind(models.TextChoices):
         VERIFY = "VERIFY", "prove the credentials"
         REGISTER_URLS = "REGISTER_URLS", "tell Safaricom where to report payments"
+        DOCTOR = "DOCTOR", "examine everything that has to work"
 
     class Status(models.TextChoices):
         PENDING = "PENDING", "waiting for a worker, or working"
@@ -199,3 +208,63 @@ class SmsMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status} {self.dedup_key}"
+
+
+class Problem(models.Model):
+    """Something about a channel that a person has to know of. One is open for each subject; it closes by itself when
+    what was wrong is right again, or when a person closes it."""
+
+    class Kind(models.TextChoices):
+        SILENT = "SILENT", "no payments, where there usually are some"
+        LOW_FLOAT = "LOW_FLOAT", "an M-PESA account is nearly empty"
+        PULL_FAILED = "PULL_FAILED", "M-PESA did not list the payments"
+        BALANCE_FAILED = "BALANCE_FAILED", "M-PESA did not tell the balances"
+        CONNECTION = "CONNECTION", "the connection doctor found something"
+        DIFFERS = "DIFFERS", "a day does not reconcile"
+        REVIEW = "REVIEW", "money of which nobody knows whether it moved"
+
+    id = UUIDv7Field(primary_key=True, prefix="prob")
+    channel = models.ForeignKey(MpesaChannel, models.CASCADE, related_name="problems", db_index=False)
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    kind = models.CharField(max_length=14, choices=Kind.choices)
+    subject = models.CharField(max_length=80, blank=True)  # an account, a step, a day, a payout
+    sentence = models.CharField(max_length=254)  # what is wrong
+    do_now = models.CharField(max_length=254)  # one action
+    who = models.CharField(max_length=16)  # who has to act: channels.daraja.explanations.Who
+    opened_at = models.DateTimeField()
+    seen_at = models.DateTimeField()  # when it was last found to be so
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.CharField(max_length=254, blank=True)  # '' when it went away by itself
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "kind", "subject"], condition=Q(closed_at=None), name="problem_open_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["environment", "-id"], name="problem_newest")]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class IdempotencyKey(models.Model):
+    """A caller's own name for one request that moves money or sends messages, and what it was answered.
+
+    Written in the commit of what the request did, so it exists exactly if that happened. Kept for seven days.
+    """
+
+    id = UUIDv7Field(primary_key=True)
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    key = models.CharField(max_length=255)
+    request_hash = models.BinaryField(max_length=32)  # SHA-256 of method, path and body
+    status = models.PositiveSmallIntegerField()  # of the HTTP answer
+    body = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["environment", "key"], name="idempotency_key_once")]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_key_age")]
+
+    def __str__(self) -> str:
+        return self.key

@@ -8,11 +8,13 @@ once, from memory. Sources: daraja.md sections 7, 8 and 25.
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 import psycopg
@@ -43,9 +45,14 @@ _KINDS = {
     "stk-callback": Kind.STK_CALLBACK,
     "result": Kind.RESULT,
     "timeout": Kind.TIMEOUT,
+    "standing-order": Kind.STANDING_ORDER,
+    "invoice-payment": Kind.INVOICE_PAYMENT,
 }
+_ABOUT = re.compile(r"[0-9a-f]{32}")
 _CONFIRMED = b'{"ResultCode":0,"ResultDesc":"Success"}'
 _ACCEPTED = b'{"ResultCode":0,"ResultDesc":"Accepted"}'
+_NOTED = b'{"resmsg":"Success","rescode":"200"}'
+_ANSWERS = {Kind.C2B_CONFIRMATION: _CONFIRMED, Kind.INVOICE_PAYMENT: _NOTED}  # others: _ACCEPTED
 _NOTHING_HERE = b'{"detail":"There is nothing here."}'
 
 
@@ -79,9 +86,9 @@ class Hooks:
         await self._routes.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _, _, token, kind_name = [*scope["path"].split("/", 3), "", ""][:4]
-        kind = _KINDS.get(kind_name.rstrip("/"))
-        if kind is None:
+        _, _, token, kind_name, about = [*scope["path"].rstrip("/").split("/", 4), "", "", ""][:5]
+        kind = _KINDS.get(kind_name)
+        if kind is None or (about and not _ABOUT.fullmatch(about)):
             await _answer(send, 404, _NOTHING_HERE)
             return
         if scope["method"] != "POST":
@@ -103,7 +110,7 @@ class Hooks:
             reason = ""
         except BodyTooLarge as error:
             body, reason = error.beginning, InboundCallback.Reason.TOO_LARGE.value
-        delivery = self._delivery(scope, token_hash, route, kind, body, reason)
+        delivery = self._delivery(scope, token_hash, route, kind, about, body, reason)
         if not is_known:
             await self._keep_evidence_of_unknown_token(delivery)
             await _answer(send, 404, _NOTHING_HERE)
@@ -121,7 +128,7 @@ class Hooks:
         if delivery.reason == InboundCallback.Reason.TOO_LARGE:
             await _answer(send, 413, b'{"detail":"At most 64 kB."}')
             return
-        await _answer(send, 200, _CONFIRMED if delivery.kind == Kind.C2B_CONFIRMATION else _ACCEPTED)
+        await _answer(send, 200, _ANSWERS.get(Kind(delivery.kind), _ACCEPTED))
 
     async def _validate(self, send: Send, delivery: Delivery, route: Route | None) -> None:
         """Answer at once, keep what was asked and answered afterwards."""
@@ -149,7 +156,7 @@ class Hooks:
         task.add_done_callback(self._in_background.discard)
 
     def _delivery(
-        self, scope: Scope, token_hash: bytes, route: Route | None, kind: Kind, body: bytes, reason: str
+        self, scope: Scope, token_hash: bytes, route: Route | None, kind: Kind, about: str, body: bytes, reason: str
     ) -> Delivery:
         forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         client = scope.get("client")
@@ -169,6 +176,7 @@ class Hooks:
             tenant_id=route.tenant_id if route else None,
             channel_id=route.channel_id if route else None,
             kind=kind.value,
+            about=UUID(about) if about else None,
             body=body,
             headers=_kept_headers(scope["headers"]),
             address=address,

@@ -34,19 +34,17 @@ WRITERS = 2  # connections; while one commits, the other's batch fills
 DATABASE_PATIENCE_S = 1.5  # then the journal takes over
 _RECONNECT_EVERY_S = 0.5
 
-_COLUMNS = (
-    "id, tenant_id, channel_id, kind, body, headers, address, address_is_listed, received_at, state, reason, error"
-)
+_COLUMNS = "id, tenant_id, channel_id, kind, about, body, headers, address, address_is_listed, received_at, state, reason, error"
 # A delivery whose token was not known in memory (nothing was loaded yet) finds its channel here, or none.
 _INSERT = f"""
     INSERT INTO public.tenants_inboundcallback ({_COLUMNS}, dedup_key, attempts, due_at)
     SELECT given.id, coalesce(given.tenant_id, route.tenant_id), coalesce(given.channel_id, route.channel_id),
-           given.kind, given.body, given.headers::jsonb, given.address, given.address_is_listed, given.received_at,
+           given.kind, given.about, given.body, given.headers::jsonb, given.address, given.address_is_listed, given.received_at,
            CASE WHEN given.tenant_id IS NULL AND route.tenant_id IS NULL THEN 'QUARANTINED' ELSE given.state END,
            CASE WHEN given.tenant_id IS NULL AND route.tenant_id IS NULL THEN 'UNKNOWN_TOKEN' ELSE given.reason END,
            given.error, '', 0, given.received_at
-      FROM unnest(%b::bytea[], %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::bytea[], %b::text[], %b::text[],
-                  %b::bool[], %b::timestamptz[], %b::text[], %b::text[], %b::text[])
+      FROM unnest(%b::bytea[], %b::uuid[], %b::uuid[], %b::uuid[], %b::text[], %b::uuid[], %b::bytea[], %b::text[],
+                  %b::text[], %b::bool[], %b::timestamptz[], %b::text[], %b::text[], %b::text[])
            AS given (token_hash, {_COLUMNS})
       LEFT JOIN public.tenants_callbackroute AS route
              ON given.tenant_id IS NULL AND route.token_hash = given.token_hash
@@ -76,6 +74,7 @@ class Delivery:
     state: str
     reason: str = ""
     error: str = ""
+    about: UUID | None = None  # the request of ours that it answers
 
 
 def database_url() -> str:
@@ -200,8 +199,8 @@ async def _insert(connection: psycopg.AsyncConnection[Any], deliveries: Sequence
     columns = [
         [getattr(delivery, name) for delivery in deliveries]
         for name in (
-            "token_hash", "id", "tenant_id", "channel_id", "kind", "body", "headers", "address", "address_is_listed",
-            "received_at", "state", "reason", "error",
+            "token_hash", "id", "tenant_id", "channel_id", "kind", "about", "body", "headers", "address",
+            "address_is_listed", "received_at", "state", "reason", "error",
         )
     ]  # fmt: skip
     await connection.execute(_INSERT, columns)
@@ -288,6 +287,7 @@ def _delivery(line: dict[str, Any]) -> Delivery:
             "id": UUID(line["id"]),
             "tenant_id": UUID(line["tenant_id"]) if line["tenant_id"] else None,
             "channel_id": UUID(line["channel_id"]) if line["channel_id"] else None,
+            "about": UUID(line["about"]) if line["about"] else None,
             "received_at": datetime.fromisoformat(line["received_at"]),
         }
     )

@@ -249,6 +249,8 @@ class InboundCallback(models.Model):
         STK_CALLBACK = "STK_CALLBACK", "the outcome of a prompt on a customer's phone"
         RESULT = "RESULT", "the outcome of a request of ours"
         TIMEOUT = "TIMEOUT", "M-PESA's queue gave up on a request of ours"
+        STANDING_ORDER = "STANDING_ORDER", "a customer's answer to a standing order"
+        INVOICE_PAYMENT = "INVOICE_PAYMENT", "Bill Manager reported what was paid on an invoice"
 
     class State(models.TextChoices):
         PENDING = "PENDING", "not applied yet"
@@ -273,6 +275,7 @@ class InboundCallback(models.Model):
     tenant = models.ForeignKey(Tenant, models.PROTECT, null=True, db_constraint=False)
     channel_id = models.UUIDField(null=True)
     kind = models.CharField(max_length=16, choices=Kind.choices)
+    about = models.UUIDField(null=True)  # the request of ours that it answers: the end of the path it came to
     body = models.BinaryField()
     headers = models.JSONField(default=dict)
     address = models.CharField(max_length=45, blank=True)

@@ -22,6 +22,16 @@ class Permission(StrEnum):
     CHANNELS_CHANGE = "channels.change"
     PAYMENTS_READ = "payments.read"
     PAYMENTS_REQUEST = "payments.request"
+    PAYMENTS_SETTLE = "payments.settle"
+    PAYOUTS_READ = "payouts.read"
+    PAYOUTS_CREATE = "payouts.create"
+    PAYOUTS_APPROVE = "payouts.approve"
+    PAYOUTS_RELEASE = "payouts.release"
+    PAYOUTS_POLICY = "payouts.policy"
+    REVERSALS_REQUEST = "reversals.request"
+    REVERSALS_APPROVE = "reversals.approve"
+    BALANCES_READ = "balances.read"
+    MPESA_ASK = "mpesa.ask"
     CALLBACKS_REDRIVE = "callbacks.redrive"
     LOYALTY_READ = "loyalty.read"
     LOYALTY_CHANGE = "loyalty.change"
@@ -39,6 +49,16 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.CHANNELS_CHANGE: frozenset({_ADMIN}),
     Permission.PAYMENTS_READ: frozenset({_ADMIN, _MANAGER, _USER}),
     Permission.PAYMENTS_REQUEST: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.PAYMENTS_SETTLE: frozenset({_ADMIN, _MANAGER}),
+    Permission.PAYOUTS_READ: frozenset({_ADMIN, _MANAGER}),
+    Permission.PAYOUTS_CREATE: frozenset({_ADMIN, _MANAGER}),
+    Permission.PAYOUTS_APPROVE: frozenset({_ADMIN, _MANAGER}),
+    Permission.PAYOUTS_RELEASE: frozenset({_ADMIN, _MANAGER}),
+    Permission.PAYOUTS_POLICY: frozenset({_ADMIN}),
+    Permission.REVERSALS_REQUEST: frozenset({_ADMIN, _MANAGER}),
+    Permission.REVERSALS_APPROVE: frozenset({_ADMIN, _MANAGER}),
+    Permission.BALANCES_READ: frozenset({_ADMIN, _MANAGER}),
+    Permission.MPESA_ASK: frozenset({_ADMIN, _MANAGER}),
     Permission.CALLBACKS_REDRIVE: frozenset({_ADMIN, _MANAGER}),
     Permission.LOYALTY_READ: frozenset({_ADMIN, _MANAGER, _USER}),
     Permission.LOYALTY_CHANGE: frozenset({_ADMIN, _MANAGER}),

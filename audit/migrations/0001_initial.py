@@ -1,19 +1,6 @@
 import audit.ids
+from audit.append_only import append_only
 from django.db import migrations, models
-
-
-def append_only(table):
-    """The database itself refuses to change a row, whatever code or person asks."""
-    return f"""
-    CREATE FUNCTION {table}_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
-    END $$;
-    CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table}
-        FOR EACH ROW EXECUTE FUNCTION {table}_refuse_change();
-    CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON {table}
-        FOR EACH STATEMENT EXECUTE FUNCTION {table}_refuse_change();
-    """
 
 
 class Migration(migrations.Migration):
@@ -78,14 +65,6 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['subject_kind', 'subject_id'], name='audit_platform_subject')],
             },
         ),
-        migrations.RunSQL(
-            append_only('audit_auditentry'),
-            'DROP FUNCTION audit_auditentry_refuse_change() CASCADE',
-            hints={'model_name': 'auditentry'},
-        ),
-        migrations.RunSQL(
-            append_only('audit_platformauditentry'),
-            'DROP FUNCTION audit_platformauditentry_refuse_change() CASCADE',
-            hints={'model_name': 'platformauditentry'},
-        ),
+        append_only('audit.AuditEntry'),
+        append_only('audit.PlatformAuditEntry'),
     ]

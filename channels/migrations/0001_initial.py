@@ -13,6 +13,22 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='IdempotencyKey',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('environment', models.CharField(choices=[('PRACTICE', 'Practice: our simulator, no real money'), ('SANDBOX', "Safaricom's sandbox, no real money"), ('PRODUCTION', 'Live: real money')], max_length=10)),
+                ('key', models.CharField(max_length=255)),
+                ('request_hash', models.BinaryField(max_length=32)),
+                ('status', models.PositiveSmallIntegerField()),
+                ('body', models.JSONField()),
+                ('created_at', models.DateTimeField()),
+            ],
+            options={
+                'indexes': [models.Index(fields=['created_at'], name='idempotency_key_age')],
+                'constraints': [models.UniqueConstraint(fields=('environment', 'key'), name='idempotency_key_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='MpesaChannel',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -36,6 +52,11 @@ class Migration(migrations.Migration):
                 ('minimum_amount', models.PositiveIntegerField(null=True)),
                 ('maximum_amount', models.PositiveIntegerField(null=True)),
                 ('accepts_unmapped', models.BooleanField(default=True)),
+                ('nominated_number', models.CharField(blank=True, max_length=15)),
+                ('pull_registered_at', models.DateTimeField(null=True)),
+                ('low_float', models.JSONField(default=dict)),
+                ('bill_manager_app_key', channels.fields.EncryptedTextField(blank=True, default='')),
+                ('bill_manager_opted_in_at', models.DateTimeField(null=True)),
                 ('notes', models.TextField(blank=True)),
                 ('organisation_name', models.CharField(blank=True, max_length=120)),
                 ('configured_at', models.DateTimeField(null=True)),
@@ -79,7 +100,7 @@ class Migration(migrations.Migration):
             name='ChannelRun',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('VERIFY', 'prove the credentials'), ('REGISTER_URLS', 'tell Safaricom where to report payments')], max_length=16)),
+                ('kind', models.CharField(choices=[('VERIFY', 'prove the credentials'), ('REGISTER_URLS', 'tell Safaricom where to report payments'), ('DOCTOR', 'examine everything that has to work')], max_length=16)),
                 ('status', models.CharField(choices=[('PENDING', 'waiting for a worker, or working'), ('DONE', 'every step was taken'), ('FAILED', 'a step did not work; its advice says what to do')], default='PENDING', max_length=8)),
                 ('steps', models.JSONField(default=list)),
                 ('error_code', models.CharField(blank=True, max_length=48)),
@@ -92,8 +113,29 @@ class Migration(migrations.Migration):
                 ('channel', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='channels.mpesachannel')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'PENDING')), fields=('channel',), name='channel_run_one_at_a_time')],
                 'indexes': [models.Index(condition=models.Q(('originator_conversation_id', ''), _negated=True), fields=['originator_conversation_id'], name='channel_run_originator'), models.Index(condition=models.Q(('conversation_id', ''), _negated=True), fields=['conversation_id'], name='channel_run_conversation')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'PENDING')), fields=('channel',), name='channel_run_one_at_a_time')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Problem',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('environment', models.CharField(choices=[('PRACTICE', 'Practice: our simulator, no real money'), ('SANDBOX', "Safaricom's sandbox, no real money"), ('PRODUCTION', 'Live: real money')], max_length=10)),
+                ('kind', models.CharField(choices=[('SILENT', 'no payments, where there usually are some'), ('LOW_FLOAT', 'an M-PESA account is nearly empty'), ('PULL_FAILED', 'M-PESA did not list the payments'), ('BALANCE_FAILED', 'M-PESA did not tell the balances'), ('CONNECTION', 'the connection doctor found something'), ('DIFFERS', 'a day does not reconcile'), ('REVIEW', 'money of which nobody knows whether it moved')], max_length=14)),
+                ('subject', models.CharField(blank=True, max_length=80)),
+                ('sentence', models.CharField(max_length=254)),
+                ('do_now', models.CharField(max_length=254)),
+                ('who', models.CharField(max_length=16)),
+                ('opened_at', models.DateTimeField()),
+                ('seen_at', models.DateTimeField()),
+                ('closed_at', models.DateTimeField(null=True)),
+                ('closed_by', models.CharField(blank=True, max_length=254)),
+                ('channel', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='problems', to='channels.mpesachannel')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['environment', '-id'], name='problem_newest')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('closed_at', None)), fields=('channel', 'kind', 'subject'), name='problem_open_once')],
             },
         ),
     ]

@@ -1,17 +1,7 @@
 import audit.ids
+from audit.append_only import append_only
 import django.db.models.deletion
 from django.db import migrations, models
-
-
-# A member's points are the sum of these rows: none is ever changed or removed.
-APPEND_ONLY = """
-CREATE FUNCTION loyalty_pointsentry_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
-END $$;
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON loyalty_pointsentry
-    FOR EACH ROW EXECUTE FUNCTION loyalty_pointsentry_refuse_change();
-"""
 
 
 class Migration(migrations.Migration):
@@ -170,5 +160,5 @@ class Migration(migrations.Migration):
             model_name='stamprule',
             constraint=models.CheckConstraint(condition=models.Q(('payments_needed__gt', 0)), name='stamp_rule_needs_payments'),
         ),
-        migrations.RunSQL(APPEND_ONLY, 'DROP FUNCTION loyalty_pointsentry_refuse_change() CASCADE'),
+        append_only('loyalty.PointsEntry'),  # a member's points are the sum of these
     ]

@@ -86,7 +86,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('channel_id', models.UUIDField(null=True)),
-                ('kind', models.CharField(choices=[('C2B_VALIDATION', 'M-PESA asked whether to take a payment'), ('C2B_CONFIRMATION', 'M-PESA reported a payment'), ('STK_CALLBACK', "the outcome of a prompt on a customer's phone"), ('RESULT', 'the outcome of a request of ours'), ('TIMEOUT', "M-PESA's queue gave up on a request of ours")], max_length=16)),
+                ('kind', models.CharField(choices=[('C2B_VALIDATION', 'M-PESA asked whether to take a payment'), ('C2B_CONFIRMATION', 'M-PESA reported a payment'), ('STK_CALLBACK', "the outcome of a prompt on a customer's phone"), ('RESULT', 'the outcome of a request of ours'), ('TIMEOUT', "M-PESA's queue gave up on a request of ours"), ('STANDING_ORDER', "a customer's answer to a standing order"), ('INVOICE_PAYMENT', 'Bill Manager reported what was paid on an invoice')], max_length=16)),
+                ('about', models.UUIDField(null=True)),
                 ('body', models.BinaryField()),
                 ('headers', models.JSONField(default=dict)),
                 ('address', models.CharField(blank=True, max_length=45)),

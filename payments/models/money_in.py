@@ -1,5 +1,5 @@
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from audit.ids import UUIDv7Field
 from channels.models import Environment, MpesaChannel
@@ -8,12 +8,15 @@ from channels.models import Environment, MpesaChannel
 class Payment(models.Model):
     """Money that a customer sent to one of the business's channels.
 
-    Written once, when M-PESA says so, and never edited: a correction is a Reversal that points here.
+    Written once, when M-PESA says so. Afterwards only what M-PESA tells later is added: a name that was missing, the
+    charge, and that a Reversal, which points here, gave the money back.
     """
 
     class Source(models.TextChoices):
         CONFIRMATION = "CONFIRMATION", "M-PESA's confirmation"
         STK = "STK", "the answer to a request on the customer's phone"
+        PULL = "PULL", "the list that we asked M-PESA for"
+        STATEMENT = "STATEMENT", "a statement of the M-PESA portal"
 
     id = UUIDv7Field(primary_key=True, prefix="pay")
     receipt = models.CharField(max_length=20)  # M-PESA's own number: TransID or MpesaReceiptNumber
@@ -28,6 +31,8 @@ class Payment(models.Model):
     paid_at = models.DateTimeField()  # by M-PESA's clock
     created_at = models.DateTimeField()  # by ours; for auditors, not for logic
     callback_id = models.UUIDField(null=True)  # the InboundCallback that reported it first
+    charge = models.DecimalField(max_digits=14, decimal_places=2, null=True)  # KES that M-PESA kept; null: not said
+    reversed_at = models.DateTimeField(null=True)  # when a Reversal succeeded, by M-PESA's clock
 
     class Meta:
         constraints = [
@@ -51,10 +56,19 @@ class DayTotal(models.Model):
     channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="day_totals")
     date = models.DateField()  # in Nairobi
     payment_count = models.PositiveIntegerField(default=0)
-    amount = models.DecimalField(max_digits=16, decimal_places=2, default=0)  # KES
+    amount = models.DecimalField(max_digits=16, decimal_places=2, default=0)  # KES, before reversals and charges
+    reversed_count = models.PositiveIntegerField(db_default=0)  # of that day's payments, whenever they were reversed
+    reversed_amount = models.DecimalField(max_digits=16, decimal_places=2, db_default=0)  # KES
+    charges = models.DecimalField(max_digits=16, decimal_places=2, db_default=0)  # KES, as far as M-PESA has said
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["channel", "date"], name="day_total_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "date"], name="day_total_once"),
+            models.CheckConstraint(
+                condition=Q(reversed_count__lte=F("payment_count"), reversed_amount__lte=F("amount")),
+                name="day_total_reversed_within",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.date} KES {self.amount}"
