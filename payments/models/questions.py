@@ -34,7 +34,7 @@ class Question(models.Model):
 
 
 class StatusQuery(Question):
-    """“What became of it?” – of a payment or any receipt, or of a payout or reversal of ours."""
+    """“What became of it?”, asked of a payment or any receipt, or of a payout or reversal of ours."""
 
     id = UUIDv7Field(primary_key=True, prefix="stq")
     receipt = models.CharField(max_length=20, blank=True)  # what was asked about: this, or one of the three below
