@@ -34,12 +34,17 @@ WRITERS = 2  # connections; while one commits, the other's batch fills
 DATABASE_PATIENCE_S = 1.5  # then the journal takes over
 _RECONNECT_EVERY_S = 0.5
 
-_COLUMNS = "id, tenant_id, channel_id, kind, about, body, headers, address, address_is_listed, received_at, state, reason, error"
+_KEPT = (
+    "id", "tenant_id", "channel_id", "kind", "about", "body", "headers", "address", "address_is_listed", "received_at",
+    "state", "reason", "error",
+)  # fmt: skip
+_COLUMNS = ", ".join(_KEPT)
 # A delivery whose token was not known in memory (nothing was loaded yet) finds its channel here, or none.
 _INSERT = f"""
     INSERT INTO public.tenants_inboundcallback ({_COLUMNS}, dedup_key, attempts, due_at)
     SELECT given.id, coalesce(given.tenant_id, route.tenant_id), coalesce(given.channel_id, route.channel_id),
-           given.kind, given.about, given.body, given.headers::jsonb, given.address, given.address_is_listed, given.received_at,
+           given.kind, given.about, given.body, given.headers::jsonb, given.address, given.address_is_listed,
+           given.received_at,
            CASE WHEN given.tenant_id IS NULL AND route.tenant_id IS NULL THEN 'QUARANTINED' ELSE given.state END,
            CASE WHEN given.tenant_id IS NULL AND route.tenant_id IS NULL THEN 'UNKNOWN_TOKEN' ELSE given.reason END,
            given.error, '', 0, given.received_at
@@ -196,13 +201,7 @@ class InboxWriter:
 
 
 async def _insert(connection: psycopg.AsyncConnection[Any], deliveries: Sequence[Delivery]) -> None:
-    columns = [
-        [getattr(delivery, name) for delivery in deliveries]
-        for name in (
-            "token_hash", "id", "tenant_id", "channel_id", "kind", "about", "body", "headers", "address",
-            "address_is_listed", "received_at", "state", "reason", "error",
-        )
-    ]  # fmt: skip
+    columns = [[getattr(delivery, name) for delivery in deliveries] for name in ("token_hash", *_KEPT)]
     await connection.execute(_INSERT, columns)
 
 
