@@ -10,6 +10,7 @@ import requests
 from django.conf import settings
 
 from audit.services import system_actor
+from channels.details import ChannelDetails
 from tenants.errors import DomainError
 
 PRACTICE_ACTOR = system_actor("practice")  # who connects a practice channel that nobody gave a number
@@ -34,6 +35,19 @@ class PracticeOrganisation:
     passkey: str = field(repr=False)
     initiator_name: str
     initiator_credential: str = field(repr=False)
+
+    @property
+    def details(self) -> ChannelDetails:
+        """What a channel takes over from it."""
+        return ChannelDetails(
+            shortcode=self.shortcode,
+            store_number=self.store_number,
+            consumer_key=self.consumer_key,
+            consumer_secret=self.consumer_secret,
+            passkey=self.passkey,
+            initiator_name=self.initiator_name,
+            initiator_credential=self.initiator_credential,
+        )
 
 
 def open_practice_organisation(

@@ -62,11 +62,5 @@ def _give_number(channel: MpesaChannel, *, now: datetime) -> None:
         channel_id=channel.pk,
         actor=PRACTICE_ACTOR,
         now=now,
-        shortcode=organisation.shortcode,
-        store_number=organisation.store_number,
-        consumer_key=organisation.consumer_key,
-        consumer_secret=organisation.consumer_secret,
-        passkey=organisation.passkey,
-        initiator_name=organisation.initiator_name,
-        initiator_credential=organisation.initiator_credential,
+        **organisation.details,
     )

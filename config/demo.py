@@ -17,6 +17,7 @@ from django.db import connection
 from django_tenants.utils import tenant_context
 
 from audit.services import system_actor
+from channels.details import ChannelDetails
 from channels.models import Environment, MpesaChannel, SmsMessage
 from channels.practice import open_practice_organisation
 from channels.services import create_channel
@@ -278,22 +279,15 @@ def _make_channels(business: Business, *, now: datetime) -> None:
         organisation = open_practice_organisation(
             name=business.name, kind=channel.kind.lower().replace("_", ""), shortcode=channel.shortcode
         )
+        details: ChannelDetails = {
+            **organisation.details,
+            "name": channel.name,
+            "kind": channel.kind,
+            "account_mapping": channel.account_mapping,
+            "register_version": channel.register_version,
+        }
         made = create_channel(
-            environment=Environment.PRACTICE,
-            actor=ACTOR,
-            now=now,
-            is_primary=channel.is_primary,
-            name=channel.name,
-            kind=channel.kind,
-            shortcode=channel.shortcode,
-            store_number=organisation.store_number,
-            consumer_key=organisation.consumer_key,
-            consumer_secret=organisation.consumer_secret,
-            passkey=organisation.passkey,
-            initiator_name=organisation.initiator_name,
-            initiator_credential=organisation.initiator_credential,
-            account_mapping=channel.account_mapping,
-            register_version=channel.register_version,
+            environment=Environment.PRACTICE, actor=ACTOR, now=now, is_primary=channel.is_primary, **details
         )
         enqueue(connect_practice_channel, channel_id=str(made.pk))
 
