@@ -130,8 +130,146 @@ CREATE TABLE faults (
     remaining INTEGER                   -- NULL: until taken away
 );
 """,
+    """
+CREATE TABLE orders (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    originator_conversation_id TEXT NOT NULL,
+    conversation_id TEXT NOT NULL UNIQUE,
+    command TEXT NOT NULL,
+    shortcode TEXT NOT NULL,            -- of the organisation that asks
+    party TEXT NOT NULL,                -- who gets the money: a phone or a shortcode
+    cents INTEGER NOT NULL,
+    account_reference TEXT NOT NULL,    -- of a reversal: the receipt of the payment
+    occasion TEXT NOT NULL,
+    result_url TEXT NOT NULL,
+    queue_url TEXT NOT NULL,
+    asked_faults TEXT NOT NULL,         -- JSON: asked for with the request
+    created_at REAL NOT NULL,
+    act_at REAL NOT NULL,
+    state TEXT NOT NULL,                -- waiting, completed, failed or dropped
+    code TEXT NOT NULL,                 -- of the result; empty until there is one
+    description TEXT NOT NULL,
+    receipt TEXT UNIQUE,
+    charge_cents INTEGER NOT NULL,
+    finished_at REAL
+);
+CREATE UNIQUE INDEX orders_once ON orders (shortcode, originator_conversation_id);
+CREATE INDEX orders_waiting ON orders (act_at) WHERE state = 'waiting';
+CREATE INDEX orders_to_party ON orders (party, finished_at);
+ALTER TABLE payments ADD COLUMN reversal_receipt TEXT NOT NULL DEFAULT '';
+ALTER TABLE customers ADD COLUMN is_registered INTEGER NOT NULL DEFAULT 1;
+-- From here on the sum of all the books is nought: what was given away before is what M-PESA has issued.
+INSERT INTO accounts
+SELECT '', 'Issued', -total FROM (
+    SELECT (SELECT coalesce(sum(cents), 0) FROM accounts)
+         + (SELECT coalesce(sum(cents - 20000000), 0) FROM customers) AS total
+) WHERE total <> 0;
+""",
+    """
+ALTER TABLE organisations ADD COLUMN nominated_number TEXT NOT NULL DEFAULT '254712345678';
+ALTER TABLE deliveries ADD COLUMN tries INTEGER NOT NULL DEFAULT 1; -- how often it may be sent until it is answered
+ALTER TABLE deliveries ADD COLUMN pause REAL NOT NULL DEFAULT 0;    -- seconds between tries
+CREATE TABLE pull_registrations (
+    shortcode TEXT PRIMARY KEY,         -- as it was sent: a till's store number stands for its tills
+    nominated_number TEXT NOT NULL,
+    callback_url TEXT NOT NULL
+);
+CREATE INDEX payments_by_time ON payments (shortcode, paid_at);
+CREATE TABLE standing_orders (
+    reference TEXT PRIMARY KEY,         -- the responseRefID of acknowledgement and callback
+    shortcode TEXT NOT NULL,
+    msisdn TEXT NOT NULL,
+    name TEXT NOT NULL,
+    cents INTEGER NOT NULL,
+    account_reference TEXT NOT NULL,
+    frequency TEXT NOT NULL,
+    start_date TEXT NOT NULL,           -- YYYY-MM-DD on Kenya's clock, like the other dates
+    end_date TEXT NOT NULL,
+    callback_url TEXT NOT NULL,
+    asked_faults TEXT NOT NULL,         -- JSON: asked for with the request
+    created_at REAL NOT NULL,
+    answer TEXT NOT NULL,               -- what happens at act_at: pin or a result code
+    act_at REAL NOT NULL,
+    result_code TEXT,                   -- NULL: still waiting for the customer
+    due_count INTEGER NOT NULL,         -- how many of its dates have come
+    next_date TEXT,                     -- NULL: not in force
+    last_outcome TEXT NOT NULL          -- of the last payment: its receipt, or why there was none
+);
+CREATE INDEX standing_orders_waiting ON standing_orders (act_at) WHERE result_code IS NULL;
+CREATE INDEX standing_orders_due ON standing_orders (next_date) WHERE next_date IS NOT NULL;
+CREATE INDEX standing_orders_of_customer ON standing_orders (msisdn, name);
+CREATE TABLE billers (
+    shortcode TEXT PRIMARY KEY,
+    app_key TEXT NOT NULL UNIQUE,
+    email TEXT NOT NULL,
+    official_contact TEXT NOT NULL,
+    send_reminders INTEGER NOT NULL,
+    callback_url TEXT NOT NULL
+);
+CREATE TABLE invoices (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    shortcode TEXT NOT NULL,
+    external_reference TEXT NOT NULL,
+    billed_name TEXT NOT NULL,
+    msisdn TEXT NOT NULL,
+    billed_period TEXT NOT NULL,
+    invoice_name TEXT NOT NULL,
+    due_date TEXT NOT NULL,             -- YYYY-MM-DD
+    account_reference TEXT NOT NULL,
+    cents INTEGER NOT NULL,
+    paid_cents INTEGER NOT NULL,
+    UNIQUE (shortcode, external_reference)
+);
+CREATE INDEX invoices_by_account ON invoices (shortcode, account_reference, due_date);
+CREATE INDEX invoices_of_customer ON invoices (msisdn, id);
+CREATE TABLE e_receipts (
+    receipt TEXT PRIMARY KEY,           -- of the payment that the business acknowledged to its customer
+    shortcode TEXT NOT NULL,
+    msisdn TEXT NOT NULL,
+    text TEXT NOT NULL,
+    sent_at REAL NOT NULL
+);
+CREATE INDEX e_receipts_of_customer ON e_receipts (msisdn, sent_at);
+CREATE TABLE till_requests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    request_id TEXT NOT NULL,           -- RequestRefID as it was sent
+    payer TEXT NOT NULL,                -- shortcodes
+    payee TEXT NOT NULL,
+    msisdn TEXT NOT NULL,               -- the payer's nominated number
+    cents INTEGER NOT NULL,
+    payment_reference TEXT NOT NULL,
+    partner_name TEXT NOT NULL,
+    callback_url TEXT NOT NULL,
+    asked_faults TEXT NOT NULL,         -- JSON: asked for with the request
+    created_at REAL NOT NULL,
+    answer TEXT NOT NULL,               -- what happens at act_at: pin or a result code
+    act_at REAL NOT NULL,
+    result_code TEXT,                   -- NULL: still waiting
+    conversation_id TEXT NOT NULL,
+    receipt TEXT UNIQUE
+);
+CREATE INDEX till_requests_waiting ON till_requests (act_at) WHERE result_code IS NULL;
+CREATE INDEX till_requests_of_phone ON till_requests (msisdn, id);
+""",
 )
-_TABLES = ("apps", "tokens", "organisations", "accounts", "customers", "payments", "prompts", "deliveries", "faults")
+_TABLES = (
+    "apps",
+    "tokens",
+    "organisations",
+    "accounts",
+    "customers",
+    "payments",
+    "orders",
+    "prompts",
+    "deliveries",
+    "faults",
+    "pull_registrations",
+    "standing_orders",
+    "billers",
+    "invoices",
+    "e_receipts",
+    "till_requests",
+)
 
 
 class Books:

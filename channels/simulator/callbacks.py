@@ -63,17 +63,21 @@ def result(
     description: str,
     originator_conversation_id: str,
     conversation_id: str,
+    receipt: str = "",
     parameters: Any = None,
     reference_items: Any,
 ) -> Body:
-    """An initiator API's result (section 10); parameters and reference items may be a list or a lone object."""
+    """An initiator API's result (section 10); parameters and reference items may be a list or a lone object.
+
+    Without a receipt TransactionID is a placeholder.
+    """
     body: Body = {
         "ResultType": 0,
         "ResultCode": int(code) if code.isdigit() else code,
         "ResultDesc": description,
         "OriginatorConversationID": originator_conversation_id,
         "ConversationID": conversation_id,
-        "TransactionID": identifiers.no_receipt(time.time()),
+        "TransactionID": receipt or identifiers.no_receipt(time.time()),
     }
     if parameters is not None:
         body["ResultParameters"] = {"ResultParameter": parameters}

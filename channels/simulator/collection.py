@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from channels.simulator import callbacks, customers, faults, payments
+from channels.simulator import bills, callbacks, customers, faults, payments
 from channels.simulator.books import Books
 from channels.simulator.deliveries import Courier, Delivery, Reply
 from channels.simulator.faults import Asked, Fault, Plan, Target
@@ -56,9 +56,9 @@ async def pay(
         raise payments.InsufficientFunds
     plan = draw(books, Target.C2B_CONFIRMATION, payment, asked)
     if not (organisation.validation_enabled and organisation.validation_url):
-        return _complete(books, courier, payment, organisation, plan, delay=organisation.timings.callback)
+        return _complete(books, courier, payment, organisation, plan, asked, delay=organisation.timings.callback)
     if Fault.CALLBACK_OUT_OF_ORDER in plan:
-        completed = _complete(books, courier, payment, organisation, plan, delay=0)
+        completed = _complete(books, courier, payment, organisation, plan, asked, delay=0)
         await courier.settled(payment.receipt)
         await _validate(books, courier, payment, organisation, asked)
         return completed
@@ -66,7 +66,7 @@ async def pay(
     if verdict.reason:
         return payments.cancel(books, payment, organisation, verdict.reason)
     payment = replace(payment, third_party_id=verdict.third_party_id)
-    return _complete(books, courier, payment, organisation, plan, delay=organisation.timings.callback)
+    return _complete(books, courier, payment, organisation, plan, asked, delay=organisation.timings.callback)
 
 
 def draw(books: Books, target: Target, payment: Payment, asked: Sequence[Asked]) -> Plan:
@@ -91,11 +91,19 @@ async def _validate(
 
 
 def _complete(
-    books: Books, courier: Courier, payment: Payment, organisation: Organisation, plan: Plan, *, delay: float
+    books: Books,
+    courier: Courier,
+    payment: Payment,
+    organisation: Organisation,
+    plan: Plan,
+    asked: Sequence[Asked],
+    *,
+    delay: float,
 ) -> Payment:
     with books.writing():
         completed = payments.complete(books, payment, organisation)
         send_confirmation(books, courier, completed, organisation, plan, delay=delay)
+        bills.note_payment(books, courier, completed, organisation, asked=asked, delay=delay)
     return completed
 
 

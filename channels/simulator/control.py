@@ -9,9 +9,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from channels.simulator import customers, deliveries, faults, identifiers, organisations, phone, simulator
+from channels.simulator import (
+    accounts,
+    customers,
+    deliveries,
+    faults,
+    identifiers,
+    ledger,
+    organisations,
+    phone,
+    simulator,
+)
 from channels.simulator.books import Books
-from channels.simulator.customers import OPENING_CENTS
 from channels.simulator.faults import AMOUNT_ANSWERS, AMOUNT_FAULTS, Fault
 from channels.simulator.json_door import Fields, Refused, money
 from channels.simulator.msisdn import MsisdnStyle
@@ -116,6 +125,7 @@ def _write(books: Books, shortcode: str, fields: Fields, external_reference: str
         initiator_failures=0 if unlocked else base.initiator_failures,
         msisdn_style=fields.choice("msisdn_style", MsisdnStyle) if fields.has("msisdn_style") else base.msisdn_style,
         names_style=fields.choice("names_style", NamesStyle, base.names_style),
+        nominated_number=_nominated_number(fields, base.nominated_number),
         validation_enabled=fields.flag("validation_enabled", base.validation_enabled),
         stk_confirmation=fields.flag("stk_confirmation", base.stk_confirmation),
         auto_answer=fields.choice("auto_answer", AutoAnswer, base.auto_answer),
@@ -126,8 +136,14 @@ def _write(books: Books, shortcode: str, fields: Fields, external_reference: str
         organisations.save_app(books, App(consumer_key, secret, products))
         organisations.save(books, organisation)
         if old is None and opening_cents:
+            accounts.issue(books, opening_cents)
             organisations.credit(books, organisation, opening_cents)
     return shown(books, organisation)
+
+
+def _nominated_number(fields: Fields, old: str) -> str:
+    text = fields.text("nominated_number", old)
+    return phone.number(text) if text else ""
 
 
 def _products(fields: Fields) -> list[Product]:
@@ -161,48 +177,58 @@ async def delete_registration(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def post_deposit(request: Request) -> Response:
+    """POST /control/organisations/{shortcode}/deposits: money from a bank, or with a negative amount to it."""
+    books, organisation = _books(request), _found(request)
+    fields = await Fields.of(request)
+    account, cents = fields.text("account"), fields.cents("amount")
+    fields.done()
+    if account not in organisation.account_names:
+        raise Refused(f"account must be one of: {', '.join(organisation.account_names)}.")
+    if cents < 0 and accounts.held(books, organisation.shortcode, account) + cents < 0:
+        raise Refused(f"{account} holds less than that.")
+    with books.writing():
+        accounts.issue(books, cents)
+        accounts.add(books, organisation.shortcode, account, cents)
+    return JSONResponse(shown(books, organisation))
+
+
 async def put_customer(request: Request) -> Response:
     """PUT /control/customers/{phone_number}"""
     books = _books(request)
     wire = phone.number(request.path_params["phone_number"])
     fields = await Fields.of(request)
     old = customers.get(books, wire)
+    cents = fields.cents("balance") if fields.has("balance") else old.cents
     customer = replace(
         old,
         first_name=fields.text("first_name", old.first_name),
         middle_name=fields.text("middle_name", old.middle_name),
         last_name=fields.text("last_name", old.last_name),
-        cents=fields.cents("balance") if fields.has("balance") else old.cents,
+        is_registered=fields.flag("registered", old.is_registered),
     )
     fields.done()
-    customers.save(books, customer)
+    with books.writing():
+        customer = customers.set_balance(books, customer, cents)
     names = {"first_name": customer.first_name, "middle_name": customer.middle_name, "last_name": customer.last_name}
-    return JSONResponse({"phone_number": wire, **names, "balance": money(customer.cents)})
+    return JSONResponse(
+        {
+            "phone_number": wire,
+            **names,
+            "balance": money(customer.cents),
+            "registered": customer.is_registered,
+        }
+    )
 
 
 async def get_books(request: Request) -> Response:
     """GET /control/books: what every organisation holds and was paid, to compare other books with."""
-    books = _books(request)
-    rows = books.all("SELECT shortcode, state, count(*) AS n, sum(cents) AS cents FROM payments GROUP BY 1, 2")
-    counted = {(row["shortcode"], row["state"]): (row["n"], row["cents"]) for row in rows}
+    return JSONResponse(ledger.summary(_books(request)))
 
-    def total(shortcode: str, state: str) -> dict[str, Any]:
-        count, cents = counted.get((shortcode, state), (0, 0))
-        return {"count": count, "total": money(cents)}
 
-    listed = [
-        {
-            "shortcode": organisation.shortcode,
-            "name": organisation.name,
-            "kind": organisation.kind,
-            "accounts": {name: money(cents) for name, cents in organisations.balances(books, organisation).items()},
-            "completed": total(organisation.shortcode, "completed"),
-            "cancelled": total(organisation.shortcode, "cancelled"),
-        }
-        for organisation in organisations.every(books)
-    ]
-    spent = books.one("SELECT coalesce(sum(? - cents), 0) AS cents FROM customers", OPENING_CENTS)
-    return JSONResponse({"organisations": listed, "spent_by_customers": money(spent["cents"] if spent else 0)})
+async def get_ledger(request: Request) -> Response:
+    """GET /control/ledger?shortcode=: the books, with every payment in, order out and request to a till."""
+    return JSONResponse(ledger.complete(_books(request), request.query_params.get("shortcode")))
 
 
 async def get_payments(request: Request) -> Response:
@@ -214,22 +240,7 @@ async def get_payments(request: Request) -> Response:
         shortcode,
         _whole(request, "limit", _PAGE),
     )
-    return JSONResponse({"payments": [_payment(dict(row)) for row in rows]})
-
-
-def _payment(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "receipt": row["receipt"],
-        "shortcode": row["shortcode"],
-        "phone_number": row["msisdn"],
-        "amount": money(row["cents"]),
-        "account_reference": row["account_reference"],
-        "source": row["source"],
-        "state": row["state"],
-        "reason": row["reason"],
-        "paid_at": identifiers.east_african(row["paid_at"]).isoformat(),
-    }
+    return JSONResponse({"payments": [ledger.payment(row) for row in rows]})
 
 
 async def get_deliveries(request: Request) -> Response:
@@ -324,7 +335,9 @@ routes = [
             ("GET", "/control/organisations/{shortcode}", get_organisation),
             ("DELETE", "/control/organisations/{shortcode}/registration", delete_registration),
             ("PUT", "/control/customers/{phone_number}", put_customer),
+            ("POST", "/control/organisations/{shortcode}/deposits", post_deposit),
             ("GET", "/control/books", get_books),
+            ("GET", "/control/ledger", get_ledger),
             ("GET", "/control/payments", get_payments),
             ("GET", "/control/deliveries", get_deliveries),
             ("POST", "/control/deliveries/{id:int}/resend", resend_delivery),

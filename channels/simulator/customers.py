@@ -1,13 +1,16 @@
 """The people with phones: their names and their wallets."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from channels.simulator import accounts
+from channels.simulator.accounts import OPENING_CENTS
 from channels.simulator.books import Books
 from channels.simulator.organisations import NamesStyle
 
-OPENING_CENTS = 200_000_00
+MOST_CENTS = 500_000_00  # that a wallet may hold (section 26)
 SANDBOX_TEST_MSISDN = "254708374149"  # never answers an STK prompt; the only one that C2B simulate works for
+UNREGISTERED_MSISDN = "254700000404"  # nobody who has M-PESA; others can be made so at the control door
 _KNOWN = {
     SANDBOX_TEST_MSISDN: ("JOHN", "", "DOE"),
     "254712345678": ("JOHN", "", "KAMAU"),
@@ -28,6 +31,7 @@ class Customer:
     middle_name: str
     last_name: str
     cents: int
+    is_registered: bool = True
 
     @property
     def public_name(self) -> str:
@@ -57,16 +61,35 @@ def made_up_names(msisdn: str) -> tuple[str, str, str]:
 def get(books: Books, msisdn: str) -> Customer:
     """The customer with this number; somebody new arrives with KES 200,000."""
     row = books.one("SELECT * FROM customers WHERE msisdn = ?", msisdn)
-    return Customer(**row) if row else Customer(msisdn, *made_up_names(msisdn), OPENING_CENTS)
+    if row:
+        return Customer(**{**row, "is_registered": bool(row["is_registered"])})
+    return Customer(msisdn, *made_up_names(msisdn), OPENING_CENTS, msisdn != UNREGISTERED_MSISDN)
 
 
 def save(books: Books, customer: Customer) -> None:
-    """Write a customer, new or changed."""
+    """Write a customer, new or changed; whoever changes the cents books them somewhere else too."""
     books.run(
-        "INSERT OR REPLACE INTO customers VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO customers VALUES (?, ?, ?, ?, ?, ?)",
         customer.msisdn,
         customer.first_name,
         customer.middle_name,
         customer.last_name,
         customer.cents,
+        customer.is_registered,
     )
+
+
+def credit(books: Books, msisdn: str, cents: int) -> Customer:
+    """Put money into a wallet, and return its owner with what is there now."""
+    customer = get(books, msisdn)
+    customer = replace(customer, cents=customer.cents + cents)
+    save(books, customer)
+    return customer
+
+
+def set_balance(books: Books, customer: Customer, cents: int) -> Customer:
+    """Save a customer with a wallet that holds so much; M-PESA issues the difference."""
+    customer_now = replace(customer, cents=cents)
+    accounts.issue(books, cents - customer.cents)
+    save(books, customer_now)
+    return customer_now

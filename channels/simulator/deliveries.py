@@ -1,6 +1,7 @@
 """What Daraja sends: a schedule in the books, and the courier that posts what is due.
 
-Daraja tries once and forgets (section 25.1). The schedule is in the books so that a restart goes on with what was due.
+Daraja tries once and forgets, except for Bill Manager's payments (section 25.1). The schedule is in the books so that a
+restart goes on with what was due.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ class Delivery:
     :param kind: as in the platform's paths: c2b-validation, c2b-confirmation, stk-callback, result, timeout
     :param reference: the receipt, CheckoutRequestID or ConversationID it is about
     :param altered: the same with another amount, for the fault that sends both
+    :param tries: how often it is sent until somebody answers with status 2xx, `pause` seconds apart
     """
 
     kind: str
@@ -40,6 +42,8 @@ class Delivery:
     url: str
     body: Body
     altered: Body | None = None
+    tries: int = 1
+    pause: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,9 @@ class Courier:
         self, delivery: Delivery, content_type: str, text: str, fault: str, due_at: float, state: str = "waiting"
     ) -> int:
         written = self._books.run(
-            "INSERT INTO deliveries (kind, shortcode, reference, url, content_type, body, fault, due_at, state) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO deliveries "
+            "(kind, shortcode, reference, url, content_type, body, fault, due_at, state, tries, pause) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             delivery.kind,
             delivery.shortcode,
             delivery.reference,
@@ -112,6 +117,8 @@ class Courier:
             fault,
             due_at,
             state,
+            delivery.tries,
+            delivery.pause,
         )
         self.alarm.ring()
         return written.lastrowid or 0
@@ -163,11 +170,16 @@ class Courier:
         for delivery_id, reply in self._replies:
             state = "answered" if reply.status is not None and 200 <= reply.status < 300 else "failed"
             self._books.run(
-                "UPDATE deliveries SET state = ?, status = ?, answer = ?, finished_at = ? WHERE id = ?",
+                "UPDATE deliveries SET state = ?1, status = ?2, answer = ?3, finished_at = ?4 WHERE id = ?5",
                 state,
                 reply.status,
                 reply.text[:_KEPT_CHARACTERS],
                 time.time(),
+                delivery_id,
+            )
+            self._books.run(
+                "UPDATE deliveries SET state = 'waiting', due_at = finished_at + pause "
+                "WHERE id = ? AND state = 'failed' AND attempts < tries",
                 delivery_id,
             )
         self._replies.clear()

@@ -17,7 +17,19 @@ request; or, by anyone, with one of these amounts in shillings::
     7005  callback_html                   7019  nonsense_truncated
     7006  callback_altered                7020  token_killed
     7007  callback_out_of_order           7021  product_missing
-    7008  callback_before_ack
+    7008  callback_before_ack             7022  taken_then_html_503
+                                          7023  taken_then_500
+    And of what an initiator asks for (B2C, B2B, tax, reversal):
+    7024  carried_out_late                7032  insufficient_funds: 1
+    7025  queue_timeout                   7033  daily_limit: 4
+    7026  queue_timeout_then_result       7034  receiver_full: 8
+    7027  result_then_queue_timeout       7035  organisation_inactive: 11
+    7028  queue_dropped                   7036  internal_failure: 17
+    7029  result_renamed                  7037  account_rule: 2006
+    7030  result_contradicted             7038  product_refused: 2028
+    7031  initiator_refused: 21           7039  receiver_unregistered: 2040
+    7040  receiver_unknown: SFC_IC0003    7041  hangs
+    7042  resets                          7043  internal_error_500
 """
 
 import json
@@ -41,18 +53,42 @@ class Target(StrEnum):
     ACCOUNT_BALANCE = "account_balance"
     TRANSACTION_STATUS = "transaction_status"
     ORGANISATION_QUERY = "organisation_query"
+    B2C = "b2c"
+    B2POCHI = "b2pochi"
+    B2B = "b2b"
+    TAX_REMITTANCE = "tax_remittance"
+    REVERSAL = "reversal"
+    QR = "qr"
+    STANDING_ORDER = "standing_order"
+    BILL_MANAGER = "bill_manager"
+    PULL_REGISTER = "pull_register"
+    PULL_QUERY = "pull_query"
+    B2B_EXPRESS = "b2b_express"
     C2B_VALIDATION = "c2b-validation"
     C2B_CONFIRMATION = "c2b-confirmation"
     STK_CALLBACK = "stk-callback"
-    RESULT = "result"
+    BILL_PAYMENT = "bill-payment"
+    STANDING_ORDER_CALLBACK = "standing-order-callback"
+    B2B_EXPRESS_CALLBACK = "b2b-express-callback"
+    RESULT = "result"  # any of those below
+    PAYMENT_RESULT = "payment_result"  # of B2C, B2Pochi, B2B and tax
+    REVERSAL_RESULT = "reversal_result"
+    BALANCE_RESULT = "balance_result"
+    STATUS_RESULT = "status_result"
 
 
-_DELIVERIES = frozenset({Target.C2B_VALIDATION, Target.C2B_CONFIRMATION, Target.STK_CALLBACK, Target.RESULT})
+_MONEY_RESULTS = frozenset({Target.RESULT, Target.PAYMENT_RESULT, Target.REVERSAL_RESULT})
+_RESULTS = _MONEY_RESULTS | {Target.BALANCE_RESULT, Target.STATUS_RESULT}
+_PAYMENTS_IN = frozenset({Target.C2B_VALIDATION, Target.C2B_CONFIRMATION, Target.STK_CALLBACK, Target.BILL_PAYMENT})
+_DELIVERIES = _PAYMENTS_IN | _RESULTS | {Target.STANDING_ORDER_CALLBACK, Target.B2B_EXPRESS_CALLBACK}
 _CALLS = frozenset(Target) - _DELIVERIES
 _BEARER_CALLS = _CALLS - {Target.OAUTH}
 _AFTERWARDS = _DELIVERIES - {Target.C2B_VALIDATION}
-_INITIATOR_CALLS = frozenset({Target.ACCOUNT_BALANCE, Target.TRANSACTION_STATUS})
+_MONEY_CALLS = frozenset({Target.B2C, Target.B2POCHI, Target.B2B, Target.TAX_REMITTANCE, Target.REVERSAL})
+_INITIATOR_CALLS = _MONEY_CALLS | {Target.ACCOUNT_BALANCE, Target.TRANSACTION_STATUS}
 _QUERY = frozenset({Target.STK_QUERY})
+_STATUS = frozenset({Target.STATUS_RESULT})
+_PULL = frozenset({Target.PULL_QUERY})
 # These strike only where a fault names them: a token or a validation is on the way to nearly everything else.
 _ONLY_BY_NAME = frozenset({Target.OAUTH, Target.C2B_VALIDATION})
 
@@ -71,9 +107,9 @@ class Fault(StrEnum):
         return member
 
     @property
-    def strikes_deliveries(self) -> bool:
-        """Whether it spoils what Daraja sends, rather than what it answers."""
-        return bool(self.targets & _DELIVERIES)
+    def strikes_payments_in(self) -> bool:
+        """Whether it spoils what Daraja sends about a customer's payment."""
+        return bool(self.targets & _PAYMENTS_IN)
 
     CALLBACK_LATE = "callback_late", _AFTERWARDS, "The callback comes late (seconds: 30)."
     CALLBACK_REPEATED = "callback_repeated", _DELIVERIES, "The callback comes more than once (times: 2)."
@@ -82,8 +118,8 @@ class Fault(StrEnum):
     CALLBACK_HTML = "callback_html", _DELIVERIES, "The callback's body is an HTML page."
     CALLBACK_ALTERED = (
         "callback_altered",
-        frozenset({Target.C2B_CONFIRMATION, Target.STK_CALLBACK}),
-        "A second callback follows: the same id, one shilling more.",
+        frozenset({Target.C2B_CONFIRMATION, Target.STK_CALLBACK}) | _MONEY_RESULTS,
+        "A second callback or result follows: the same id, one shilling more.",
     )
     CALLBACK_OUT_OF_ORDER = (
         "callback_out_of_order",
@@ -92,25 +128,55 @@ class Fault(StrEnum):
     )
     CALLBACK_BEFORE_ACK = (
         "callback_before_ack",
-        frozenset({Target.STK_PUSH, Target.C2B_SIMULATE}) | _INITIATOR_CALLS,
-        "The customer pays at once and the callback or result comes before the call is answered.",
+        frozenset({Target.STK_PUSH, Target.C2B_SIMULATE, Target.STANDING_ORDER, Target.B2B_EXPRESS}) | _INITIATOR_CALLS,
+        "The customer agrees at once and the callback or result comes before the call is answered.",
     )
     QUEUE_TIMEOUT = (
         "queue_timeout",
-        frozenset({Target.RESULT}),
-        "Instead of a result, a message goes to QueueTimeOutURL.",
+        _RESULTS,
+        "The call is carried out, but instead of a result a message goes to QueueTimeOutURL.",
     )
     QUEUE_TIMEOUT_THEN_RESULT = (
         "queue_timeout_then_result",
-        frozenset({Target.RESULT}),
+        _RESULTS,
         "A message goes to QueueTimeOutURL, and the result comes later all the same (seconds: 1).",
     )
+    RESULT_THEN_QUEUE_TIMEOUT = (
+        "result_then_queue_timeout",
+        _RESULTS,
+        "The result comes, and a message to QueueTimeOutURL later all the same (seconds: 1).",
+    )
+    QUEUE_DROPPED = (
+        "queue_dropped",
+        _MONEY_RESULTS,
+        "The queue gives up: nothing is carried out, and a message goes to QueueTimeOutURL.",
+    )
+    CARRIED_OUT_LATE = (
+        "carried_out_late",
+        _MONEY_CALLS,
+        "The call is acknowledged and waits, unknown to a status query, before the money moves (seconds: 10).",
+    )
+    RESULT_RENAMED = (
+        "result_renamed",
+        _RESULTS,
+        "The result carries an OriginatorConversationID that the gateway made, as in the portal's sample.",
+    )
+    RESULT_CONTRADICTED = (
+        "result_contradicted",
+        _MONEY_RESULTS,
+        "A second result says that the call failed, though the first was right and the money moved (seconds: 1).",
+    )
+    HANGS = "hangs", _CALLS, "Nothing is carried out and no answer comes (seconds until the connection breaks: 60)."
+    RESETS = "resets", _CALLS, "Nothing is carried out and the connection breaks."
+    INTERNAL_ERROR_500 = "internal_error_500", _CALLS, "Nothing is carried out: 500.003.1001, as status 500."
     TAKEN_THEN_HANGS = (
         "taken_then_hangs",
         _CALLS,
         "The call is carried out, but its answer never comes (seconds until the connection breaks: 60).",
     )
     TAKEN_THEN_RESETS = "taken_then_resets", _CALLS, "The call is carried out, then the connection breaks."
+    TAKEN_THEN_HTML_503 = "taken_then_html_503", _CALLS, "The call is carried out and answered with html_503."
+    TAKEN_THEN_500 = "taken_then_500", _CALLS, "The call is carried out and answered with internal_error_500."
     HTML_503 = "html_503", _CALLS, "The firewall answers with an HTML page and status 503."
     EMPTY_400 = "empty_400", _CALLS, "Status 400 with an empty body."
     SPIKE_ARREST = "spike_arrest", _CALLS, "Too many calls: 500.003.02, as status 500."
@@ -128,6 +194,20 @@ class Fault(StrEnum):
     TOKEN_ONLY_ONE = "token_only_one", frozenset({Target.OAUTH}), "Each new access token kills the earlier ones."
     PRODUCT_MISSING = "product_missing", _BEARER_CALLS, "The app lacks the product: 401.003.01."
     INITIATOR_REFUSED = "initiator_refused", _INITIATOR_CALLS, "The initiator lacks the role: result 21."
+    INSUFFICIENT_FUNDS = "insufficient_funds", _MONEY_RESULTS, "The organisation's account is too low: result 1."
+    DAILY_LIMIT = "daily_limit", _MONEY_RESULTS, "The receiver's limit of the day is reached: result 4."
+    RECEIVER_FULL = "receiver_full", _MONEY_RESULTS, "The receiver's account would hold too much: result 8."
+    ORGANISATION_INACTIVE = "organisation_inactive", _MONEY_RESULTS, "The organisation is inactive: result 11."
+    INTERNAL_FAILURE = "internal_failure", _MONEY_RESULTS, "M-PESA fails inside: result 17."
+    ACCOUNT_RULE = "account_rule", _MONEY_RESULTS, "The account's status does not allow it: result 2006."
+    PRODUCT_REFUSED = "product_refused", _MONEY_RESULTS, "The product does not allow it: result 2028."
+    RECEIVER_UNREGISTERED = "receiver_unregistered", _MONEY_RESULTS, "The receiver is not registered: result 2040."
+    RECEIVER_UNKNOWN = "receiver_unknown", _MONEY_RESULTS, "The receiver does not exist: result SFC_IC0003."
+    STATUS_UNKNOWN = "status_unknown", _STATUS, "Transaction status says 2032 for what it knows well."
+    STATUS_PENDING = "status_pending", _STATUS, "Transaction status says Initiated for what is over."
+    STATUS_FAILS = "status_fails", _STATUS, "Transaction status fails inside: result 17."
+    PULL_NOTHING_500 = "pull_nothing_500", _PULL, "Where there is nothing to pull, Pull answers 500 instead of 1001."
+    PULL_KENYAN_TIME = "pull_kenyan_time", _PULL, "Pull gives the time of Kenya's clock, with a Z all the same."
     QUERY_UNKNOWN = "query_unknown", _QUERY, "STK query says that the push does not Exist, though it does."
     QUERY_BLANK = "query_blank", _QUERY, "STK query answers 500.001.1001 with an empty message."
     QUERY_PROCESSING_500 = "query_processing_500", _QUERY, "While waiting, STK query answers 500 instead of 4999."
@@ -173,6 +253,28 @@ AMOUNT_FAULTS: dict[int, Asked] = {
     7019: Asked(Fault.NONSENSE_TRUNCATED),
     7020: Asked(Fault.TOKEN_KILLED),
     7021: Asked(Fault.PRODUCT_MISSING),
+    7022: Asked(Fault.TAKEN_THEN_HTML_503),
+    7023: Asked(Fault.TAKEN_THEN_500),
+    7024: Asked(Fault.CARRIED_OUT_LATE),
+    7025: Asked(Fault.QUEUE_TIMEOUT),
+    7026: Asked(Fault.QUEUE_TIMEOUT_THEN_RESULT),
+    7027: Asked(Fault.RESULT_THEN_QUEUE_TIMEOUT),
+    7028: Asked(Fault.QUEUE_DROPPED),
+    7029: Asked(Fault.RESULT_RENAMED),
+    7030: Asked(Fault.RESULT_CONTRADICTED),
+    7031: Asked(Fault.INITIATOR_REFUSED),
+    7032: Asked(Fault.INSUFFICIENT_FUNDS),
+    7033: Asked(Fault.DAILY_LIMIT),
+    7034: Asked(Fault.RECEIVER_FULL),
+    7035: Asked(Fault.ORGANISATION_INACTIVE),
+    7036: Asked(Fault.INTERNAL_FAILURE),
+    7037: Asked(Fault.ACCOUNT_RULE),
+    7038: Asked(Fault.PRODUCT_REFUSED),
+    7039: Asked(Fault.RECEIVER_UNREGISTERED),
+    7040: Asked(Fault.RECEIVER_UNKNOWN),
+    7041: Asked(Fault.HANGS),
+    7042: Asked(Fault.RESETS),
+    7043: Asked(Fault.INTERNAL_ERROR_500),
 }
 AMOUNT_ANSWERS: dict[int, AutoAnswer] = {
     1019: AutoAnswer.EXPIRED,
@@ -288,5 +390,5 @@ def _strikes(fault: Fault, target: Target, named: Sequence[str]) -> bool:
     if target not in fault.targets:
         return False
     if named:
-        return target in named
+        return target in named or (target in _RESULTS and Target.RESULT in named)
     return target not in _ONLY_BY_NAME or fault.targets == {target}

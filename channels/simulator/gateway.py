@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from channels.simulator import faults, identifiers, organisations, simulator
 from channels.simulator.faults import Asked, Fault, Plan, Target
-from channels.simulator.organisations import App, Product
+from channels.simulator.organisations import App, Organisation, Product
 from channels.simulator.simulator import Simulator
 
 _FIREWALL_PAGE = "<html><head><title>503</title></head><body><h1>Service Unavailable</h1></body></html>"
@@ -51,8 +51,15 @@ class CutOff(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": True})
 
 
+def _firewall_page() -> Response:
+    return HTMLResponse(_FIREWALL_PAGE, 503)
+
+
+_internal_error = DarajaError(500, "500.003.1001", "Internal Server Error").response
 _REFUSALS: dict[Fault, Callable[[], Response]] = {
-    Fault.HTML_503: lambda: HTMLResponse(_FIREWALL_PAGE, 503),
+    Fault.RESETS: CutOff,
+    Fault.HTML_503: _firewall_page,
+    Fault.INTERNAL_ERROR_500: _internal_error,
     Fault.EMPTY_400: lambda: Response(status_code=400),
     Fault.SPIKE_ARREST: DarajaError(500, "500.003.02", "Error Occurred: Spike Arrest Violation").response,
     Fault.SPIKE_ARREST_429: DarajaError(429, "500.003.02", "Error Occurred: Spike Arrest Violation").response,
@@ -60,6 +67,13 @@ _REFUSALS: dict[Fault, Callable[[], Response]] = {
     Fault.MAINTENANCE: DarajaError(
         503, "00.002.1001", "Service is currently under maintenance. Please try again later"
     ).response,
+}
+# What is answered instead of the truth, after the call was carried out.
+_LIES: dict[Fault, Callable[[], Response]] = {
+    Fault.TAKEN_THEN_RESETS: CutOff,
+    Fault.TAKEN_THEN_HTML_503: _firewall_page,
+    Fault.TAKEN_THEN_500: _internal_error,
+    Fault.NONSENSE_HTML: lambda: HTMLResponse("<html><body>It works!</body></html>"),
 }
 
 
@@ -71,6 +85,8 @@ class Api:
     :param first_field: what a wrong Content-Type is blamed on
     :param shortcode_field: where the body names the organisation, for faults set for a shortcode
     :param amount_field: where the body names an amount, for faults asked for by amount
+    :param takes_list: whether the body is a JSON array instead of an object
+    :param without_product: status, code and message for an app to which the product is not attached
     """
 
     target: Target
@@ -79,12 +95,19 @@ class Api:
     first_field: str
     shortcode_field: str = ""
     amount_field: str = ""
+    takes_list: bool = False
+    without_product: tuple[int, str, str] = (
+        401,
+        "401.003.01",
+        "Error Occurred - Invalid Access Token - Invalid API call as no apiproduct match found",
+    )
 
 
 @dataclass
 class Call:
     """A request that passed the gateway.
 
+    :param rows: the body of a call that takes a list
     :param plan: the faults that strike this call
     :param asked: the faults asked for with it, for the deliveries that follow
     :param awaited: references whose deliveries must have gone out before the answer (fault callback_before_ack)
@@ -97,6 +120,7 @@ class Call:
     plan: Plan
     asked: list[Asked]
     awaited: list[str] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
 
     def text(self, name: str, *, blamed: str = "") -> str:
         """A field as text, whether it came as a number or a string; missing or empty is a bad field."""
@@ -113,6 +137,11 @@ class Call:
         if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
             raise bad_field(name)
         return int(text)
+
+    def own(self, number: str) -> list[Organisation]:
+        """The app's organisations with that number; a store number stands for all the tills under it."""
+        found = organisations.under(self.simulator.books, number)
+        return [organisation for organisation in found if organisation.consumer_key == self.app.consumer_key]
 
     def url(self, name: str) -> str:
         """An http or https URL with a host."""
@@ -161,19 +190,17 @@ class Endpoint:
             organisations.kill_token(books, token)
             raise self._invalid_token(token)
         if Fault.PRODUCT_MISSING in plan or self._api.product not in app.products:
-            raise DarajaError(
-                401,
-                "401.003.01",
-                "Error Occurred - Invalid Access Token - Invalid API call as no apiproduct match found",
-            )
+            raise DarajaError(*self._api.without_product)
         call = Call(simulator.of(request), app, fields, dict(request.headers), plan, asked)
         return await faulty(request, plan, lambda: self._carry_out(call, raw))
 
     async def _carry_out(self, call: Call, raw: bytes) -> Response:
         if call.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise bad_field(self._api.first_field)
-        if len(raw) > _MOST_BYTES or not isinstance(_parsed(raw), dict):
+        body = _parsed(raw)
+        if len(raw) > _MOST_BYTES or not isinstance(body, list if self._api.takes_list else dict):
             raise DarajaError(400, "400.002.05", "Invalid Request Payload")
+        call.rows = body if isinstance(body, list) else []
         response = await self._handler(call)
         for reference in call.awaited:
             await call.simulator.courier.settled(reference)
@@ -203,6 +230,9 @@ async def faulty(request: Request, plan: Plan, carry_out: Callable[[], Awaitable
     """Answer a call as the faults of the plan have it."""
     if slow := plan.get(Fault.SLOW_ANSWER):
         await asyncio.sleep(slow.seconds_or(5))
+    if hanging := plan.get(Fault.HANGS):
+        await _until_gone(request, hanging.seconds_or(60))
+        return CutOff()
     for fault, refusal in _REFUSALS.items():
         if fault in plan:
             return refusal()
@@ -210,10 +240,9 @@ async def faulty(request: Request, plan: Plan, carry_out: Callable[[], Awaitable
     if hanging := plan.get(Fault.TAKEN_THEN_HANGS):
         await _until_gone(request, hanging.seconds_or(60))
         return CutOff()
-    if Fault.TAKEN_THEN_RESETS in plan:
-        return CutOff()
-    if Fault.NONSENSE_HTML in plan:
-        return HTMLResponse("<html><body>It works!</body></html>")
+    for fault, lie in _LIES.items():
+        if fault in plan:
+            return lie()
     if Fault.NONSENSE_TRUNCATED in plan:
         body = bytes(response.body)
         return Response(body[: len(body) // 2], media_type="application/json")

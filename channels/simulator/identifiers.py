@@ -19,6 +19,11 @@ def east_african(at: float) -> datetime:
     return datetime.fromtimestamp(at, EAT)
 
 
+def midnight(at: float) -> float:
+    """When the day of a moment began on Kenya's clock."""
+    return east_african(at).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
 def compact(at: float) -> str:
     """``YYYYMMDDHHmmss`` on Kenya's clock."""
     return east_african(at).strftime("%Y%m%d%H%M%S")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from channels.simulator import identifiers
+from channels.simulator import accounts, identifiers
 from channels.simulator.books import Books
 from channels.simulator.json_door import Refused, money
 from channels.simulator.msisdn import MsisdnStyle
@@ -64,6 +64,16 @@ class Product(StrEnum):
     ACCOUNT_BALANCE = "account_balance"
     TRANSACTION_STATUS = "transaction_status"
     ORGANISATION_QUERY = "organisation_query"
+    B2C = "b2c"
+    B2POCHI = "b2pochi"
+    B2B = "b2b"
+    TAX_REMITTANCE = "tax_remittance"
+    REVERSAL = "reversal"
+    QR = "qr"
+    RATIBA = "ratiba"
+    BILL_MANAGER = "bill_manager"
+    PULL = "pull"
+    B2B_EXPRESS = "b2b_express"
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ class Timings:
     callback: float = 0.2  # from the customer's PIN to the callback, and from the money to the confirmation
     result: float = 1.0  # from an acknowledgement to its result
     simulate: float = 3.0  # from a C2B simulation to its callbacks
+    retry: float = 5.0  # between the tries of a Bill Manager push
     query_hidden: float = 0.0  # how long STK query says that a new push "does not Exist"; up to 20 in the sandbox
 
 
@@ -103,28 +114,39 @@ class Organisation:
     validation_url: str | None = None
     response_type: str | None = None
     registered_version: int | None = None
+    nominated_number: str = "254712345678"  # of who answers for the till (section 15); empty: nobody
 
     @property
     def is_paybill(self) -> bool:
         return self.kind is Kind.PAYBILL
 
     @property
+    def public_name(self) -> str:
+        """``600992 - Safaricom Daraja 992``, as results name a party."""
+        return f"{self.shortcode} - {self.name}"
+
+    @property
     def account_names(self) -> tuple[str, ...]:
         """The accounts under the shortcode, in the order in which a balance result lists them (section 16)."""
         if self.is_paybill:
             return (
-                "Working Account",
+                accounts.WORKING,
                 "Float Account",
-                "Utility Account",
-                "Charges Paid Account",
+                accounts.UTILITY,
+                accounts.CHARGES_PAID,
                 "Organization Settlement Account",
             )
-        return "Working Account", "Merchant Account", "Charges Paid Account"
+        return accounts.WORKING, accounts.MERCHANT, accounts.CHARGES_PAID
 
     @property
     def receiving_account(self) -> str:
         """Where customers' money lands."""
-        return "Utility Account" if self.is_paybill else "Merchant Account"
+        return accounts.UTILITY if self.is_paybill else accounts.MERCHANT
+
+    @property
+    def receiving(self) -> tuple[str, str]:
+        """Shortcode and account, as the books key it, of where customers' money lands."""
+        return self.shortcode, self.receiving_account
 
     @property
     def callback_msisdn_style(self) -> MsisdnStyle:
@@ -277,18 +299,14 @@ def balances(books: Books, organisation: Organisation) -> dict[str, int]:
 
 def credit(books: Books, organisation: Organisation, cents: int) -> int:
     """Add money to the account that customers pay into, and return what it holds now."""
-    books.run(
-        "UPDATE accounts SET cents = cents + ? WHERE shortcode = ? AND account = ?",
-        cents,
-        organisation.shortcode,
-        organisation.receiving_account,
-    )
-    return balances(books, organisation)[organisation.receiving_account]
+    return accounts.add(books, *organisation.receiving, cents)
 
 
 def balance_string(books: Books, organisation: Organisation) -> str:
     """``Account|KES|current|available|reserved|uncleared``, joined by ``&`` (section 16)."""
-    return "&".join(
-        f"{account}|KES|{money(cents)}|{money(cents)}|0.00|0.00"
-        for account, cents in balances(books, organisation).items()
-    )
+    return "&".join(affected_account(account, cents) for account, cents in balances(books, organisation).items())
+
+
+def affected_account(account: str, cents: int) -> str:
+    """One account of a balance string."""
+    return f"{account}|KES|{money(cents)}|{money(cents)}|0.00|0.00"

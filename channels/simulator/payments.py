@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from channels.simulator import customers, identifiers, organisations
+from channels.simulator import accounts, customers, identifiers, organisations
 from channels.simulator.books import Books
 from channels.simulator.organisations import Organisation
 
@@ -19,11 +19,13 @@ class Source(StrEnum):
     PHONE = "phone"
     SIMULATE = "simulate"
     STK = "stk"
+    STANDING_ORDER = "standing_order"
 
 
 class State(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
+    REVERSED = "reversed"
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,11 @@ class Payment:
     third_party_id: str = ""
     organisation_cents: int = 0
     customer_cents: int = 0
+    reversal_receipt: str = ""
 
 
 class InsufficientFunds(Exception):
-    """The customer's wallet holds less than the amount."""
+    """The customer's wallet, or for a reversal the organisation's account, holds less than the amount."""
 
 
 def begin(
@@ -62,11 +65,8 @@ def begin(
 ) -> Payment:
     """A payment with its receipt, not yet in the books: validation knows the receipt before money has moved."""
     now = time.time()
-    receipt = identifiers.receipt(now)
-    while books.one("SELECT 1 FROM payments WHERE receipt = ?", receipt):
-        receipt = identifiers.receipt(now)
     return Payment(
-        receipt=receipt,
+        receipt=new_receipt(books, now),
         shortcode=organisation.shortcode,
         msisdn=msisdn,
         cents=cents,
@@ -78,17 +78,27 @@ def begin(
     )
 
 
+def new_receipt(books: Books, at: float) -> str:
+    """A receipt that nothing in the books has."""
+    taken = " UNION ALL ".join(
+        f"SELECT 1 FROM {table} WHERE receipt = ?1"  # noqa: S608 - names from here
+        for table in ("payments", "orders", "till_requests")
+    )
+    while True:
+        receipt = identifiers.receipt(at)
+        if books.one(taken, receipt) is None:
+            return receipt
+
+
 def complete(books: Books, payment: Payment, organisation: Organisation) -> Payment:
     """Move the money and enter the payment.
 
     :raises InsufficientFunds: and nothing has moved.
     """
     with books.writing():
-        customer = customers.get(books, payment.msisdn)
-        if customer.cents < payment.cents:
+        if customers.get(books, payment.msisdn).cents < payment.cents:
             raise InsufficientFunds
-        customer = replace(customer, cents=customer.cents - payment.cents)
-        customers.save(books, customer)
+        customer = customers.credit(books, payment.msisdn, -payment.cents)
         balance = organisations.credit(books, organisation, payment.cents)
         completed = replace(payment, organisation_cents=balance, customer_cents=customer.cents)
         _enter(books, completed)
@@ -108,6 +118,25 @@ def cancel(books: Books, payment: Payment, organisation: Organisation, reason: s
     )
     _enter(books, cancelled)
     return cancelled
+
+
+def reverse(books: Books, payment: Payment, reversal_receipt: str) -> None:
+    """Give a completed payment back to who paid it, out of the account that got it.
+
+    :raises InsufficientFunds: and nothing has moved.
+    """
+    with books.writing():
+        organisation = organisations.find(books, payment.shortcode)
+        if organisation is None or accounts.held(books, *organisation.receiving) < payment.cents:
+            raise InsufficientFunds
+        organisations.credit(books, organisation, -payment.cents)
+        books.run(
+            "UPDATE payments SET state = ?, reversal_receipt = ? WHERE receipt = ?",
+            State.REVERSED,
+            reversal_receipt,
+            payment.receipt,
+        )
+        customers.credit(books, payment.msisdn, payment.cents)
 
 
 def _enter(books: Books, payment: Payment) -> None:

@@ -7,10 +7,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from channels.simulator import collection, customers, faults, identifiers, msisdn, organisations, payments, prompts
+from channels.simulator import (
+    collection,
+    customers,
+    faults,
+    identifiers,
+    msisdn,
+    orders,
+    organisations,
+    payments,
+    prompts,
+)
 from channels.simulator.customers import SANDBOX_TEST_MSISDN
 from channels.simulator.faults import Asked
 from channels.simulator.json_door import Fields, Refused, money
+from channels.simulator.orders import Command, Order
 from channels.simulator.organisations import AutoAnswer, Organisation
 from channels.simulator.payments import Payment, Source, State
 from channels.simulator.prompts import Prompt
@@ -160,14 +171,27 @@ async def get_messages(request: Request) -> Response:
     return JSONResponse({"messages": messages(simulator, number(request.query_params.get("phone_number", "")))})
 
 
+def received_message(order: Order, organisation: Organisation) -> str:
+    """The SMS that comes with money from a business; a promotion's congratulates."""
+    amount = f"KES {order.cents / 100:,.2f}"
+    moment = identifiers.east_african(order.finished_at or order.act_at)
+    on = f"on {moment:%d/%m/%y} at {moment:%H:%M}."
+    if order.command is Command.REVERSAL:
+        return f"{order.receipt} Confirmed. {order.account_reference} was reversed and {amount} is back {on}"
+    hail = "Congratulations! " if order.command is Command.PROMOTION_PAYMENT else ""
+    return f"{hail}{order.receipt} Confirmed. You have received {amount} from {organisation.name} {on}"
+
+
 def messages(simulator: Simulator, wire: str) -> list[str]:
     """The phone's last messages from M-PESA, newest first."""
     found = []
     for payment in payments.of_customer(simulator.books, wire):
-        organisation = organisations.find(simulator.books, payment.shortcode)
-        if organisation:
-            found.append(message(payment, organisation))
-    return found
+        if payee := organisations.find(simulator.books, payment.shortcode):
+            found.append((payment.paid_at, message(payment, payee)))
+    for order in orders.of_customer(simulator.books, wire):
+        if payer := organisations.find(simulator.books, order.shortcode):
+            found.append((order.finished_at or order.act_at, received_message(order, payer)))
+    return [text for _, text in sorted(found, reverse=True)]
 
 
 routes = [

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from channels.simulator import customers, organisations, phone, prompts
+from channels.simulator import customers, organisations, phone, phone_requests, prompts
 from channels.simulator.faults import AMOUNT_ANSWERS, AMOUNT_FAULTS
 from channels.simulator.json_door import Refused
 from channels.simulator.organisations import AutoAnswer
@@ -60,6 +60,7 @@ def _page(simulator: Simulator, query: QueryParams, notice: str = "", *, status:
         f"<section><h2>My phone</h2>{_number_form(local)}"
         f"<p>{escape(customer.first_name.title())} has KES {customer.cents / 100:,.2f} in M-PESA.</p></section>",
         _prompts(simulator, waiting, local),
+        phone_requests.section(simulator, wire, local),
         _pay_form(query, local),
         _messages(simulator, wire),
         _amounts(),
@@ -130,7 +131,7 @@ def _messages(simulator: Simulator, wire: str) -> str:
 
 
 def _amounts() -> str:
-    told = {amount: asked.fault for amount, asked in AMOUNT_FAULTS.items() if asked.fault.strikes_deliveries}
+    told = {amount: asked.fault for amount, asked in AMOUNT_FAULTS.items() if asked.fault.strikes_payments_in}
     answered = {amount: asked.fault for amount, asked in AMOUNT_FAULTS.items() if amount not in told}
     return (
         "<section><details><summary>Amounts that make things go wrong</summary>"
@@ -186,6 +187,17 @@ async def answer(request: Request) -> Response:
     return _back(form)
 
 
+async def act(request: Request) -> Response:
+    """POST /phone/requests"""
+    simulator = simulator_of(request)
+    form = await _form(request)
+    try:
+        await phone_requests.act(simulator, form)
+    except Refused as refused:
+        return _page(simulator, QueryParams(form), refused.sentence, status=refused.status)
+    return _back(form)
+
+
 def _back(form: dict[str, str]) -> Response:
     """See the page again, so that reloading it does not pay again."""
     query = urlencode({"phone_number": form.get("phone_number", "")})
@@ -196,5 +208,6 @@ routes = [
     Route("/phone", page),
     Route("/phone/pay", pay, methods=["POST"]),
     Route("/phone/answer", answer, methods=["POST"]),
+    Route("/phone/requests", act, methods=["POST"]),
     Mount("/phone/static", StaticFiles(directory=Path(__file__).parent / "static")),
 ]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from channels.simulator import callbacks, collection, faults, identifiers, organisations, payments
+from channels.simulator import bills, callbacks, collection, faults, identifiers, organisations, payments
 from channels.simulator.books import Books
 from channels.simulator.collection import draw
 from channels.simulator.customers import SANDBOX_TEST_MSISDN
@@ -163,7 +163,10 @@ def settle(books: Books, courier: Courier, prompt: Prompt, answer: str, *, at_on
             settled.receipt,
             settled.checkout_request_id,
         )
-        _send(books, courier, settled, organisation, payment, delay=0.0 if at_once else organisation.timings.callback)
+        delay = 0.0 if at_once else organisation.timings.callback
+        _send(books, courier, settled, organisation, payment, delay=delay)
+        if payment:
+            bills.note_payment(books, courier, payment, organisation, asked=prompt.asked, delay=delay)
     return settled
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from channels.simulator import prompts
+from channels.simulator import execution, prompts, standing_orders, till_requests
 from channels.simulator.alarm import Alarm
 from channels.simulator.books import Books
 from channels.simulator.certificate import CredentialKey
@@ -35,15 +35,18 @@ class Simulator:
         self.key = CredentialKey(books_path.parent)
         self.courier = Courier(self.books)
         self.prompt_alarm = Alarm(partial(prompts.settle_due, self.books, self.courier))
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.order_alarm = Alarm(partial(execution.carry_out_due, self.books, self.courier))
+        self.standing_order_alarm = Alarm(partial(standing_orders.tend, self.books, self.courier, self.in_background))
+        self.till_request_alarm = Alarm(partial(till_requests.settle_due, self.books, self.courier))
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         """Let work go on after an answer was given; what a restart cuts off is lost, as it is in the sandbox."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception():
             logger.error("Work in the background failed.", exc_info=task.exception())
@@ -53,6 +56,9 @@ class Simulator:
         """Send and settle while the context lasts."""
         self.in_background(self.courier.alarm.run())
         self.in_background(self.prompt_alarm.run())
+        self.in_background(self.order_alarm.run())
+        self.in_background(self.standing_order_alarm.run())
+        self.in_background(self.till_request_alarm.run())
         try:
             yield
         finally:

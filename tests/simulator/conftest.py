@@ -261,6 +261,81 @@ class Business:
         }
         return self.call("/mpesa/transactionstatus/v1/query", body)
 
+    def pay_out(
+        self, phone: str, amount: object = 1000, *, version: int = 3, timeout: float = 10, **changes: object
+    ) -> requests.Response:
+        """B2C; header names among the changes are written with underscores and begin with X_."""
+        headers = {name: str(changes.pop(name)) for name in list(changes) if name.startswith("X_")}
+        body = {
+            "OriginatorConversationID": str(uuid.uuid4()),
+            "InitiatorName": self.data["initiator_name"],
+            "SecurityCredential": self.credential(),
+            "CommandID": "BusinessPayment",
+            "Amount": amount,
+            "PartyA": self.shortcode,
+            "PartyB": phone,
+            "Remarks": "Refund",
+            "QueueTimeOutURL": self.receiver.url("timeout"),
+            "ResultURL": self.receiver.url("result"),
+            **changes,
+        }
+        return self.call(f"/mpesa/b2c/v{version}/paymentrequest", body, timeout=timeout, **headers)
+
+    def initiate(self, path: str, **fields: object) -> requests.Response:
+        """An initiator's call, with the fields that all of them share."""
+        body = {
+            "Initiator": self.data["initiator_name"],
+            "SecurityCredential": self.credential(),
+            "Remarks": "OK",
+            "QueueTimeOutURL": self.receiver.url("timeout"),
+            "ResultURL": self.receiver.url("result"),
+            **fields,
+        }
+        return self.call(path, body)
+
+    def pay_business(self, receiver: str, amount: object = 1000, **changes: object) -> requests.Response:
+        """B2B."""
+        body = {
+            "CommandID": "BusinessPayBill",
+            "SenderIdentifierType": "4",
+            "RecieverIdentifierType": "4",
+            "Amount": amount,
+            "PartyA": self.shortcode,
+            "PartyB": receiver,
+            "AccountReference": "353353",
+            **changes,
+        }
+        return self.initiate("/mpesa/b2b/v1/paymentrequest", **body)
+
+    def reverse(self, receipt: str, amount: object, **changes: object) -> requests.Response:
+        body = {
+            "CommandID": "TransactionReversal",
+            "TransactionID": receipt,
+            "Amount": amount,
+            "ReceiverParty": self.shortcode,
+            "RecieverIdentifierType": "11",
+            **changes,
+        }
+        return self.initiate("/mpesa/reversal/v1/request", **body)
+
+    def deposit(self, account: str, amount: object) -> requests.Response:
+        """Money comes from a bank."""
+        body = {"account": account, "amount": amount}
+        return self.process.control("POST", f"/organisations/{self.shortcode}/deposits", body)
+
+    def result(self, count: int = 1) -> dict[str, Any]:
+        """The last of so many results."""
+        body: dict[str, Any] = self.receiver.wait("result", count)[count - 1].body["Result"]
+        return body
+
+    def ledger(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.process.control("GET", f"/ledger?shortcode={self.shortcode}").json()
+        return found
+
+    def accounts(self) -> dict[str, str]:
+        found: dict[str, str] = self.books()["accounts"]
+        return found
+
     def is_paid(self, phone: str, amount: object = 5000, account: str = "VIP001", **more: object) -> requests.Response:
         """A customer pays from the virtual phone."""
         body = {
@@ -349,8 +424,29 @@ def paybill(open_business: OpenBusiness) -> Business:
 
 
 @pytest.fixture
+def payer(open_business: OpenBusiness) -> Business:
+    """A PayBill with KES 1,000,000 to pay customers from and 50,000 to pay businesses from."""
+    business = open_business(opening_balance=1_000_000)
+    assert business.deposit("Working Account", "50000.00").status_code == 200
+    return business
+
+
+@pytest.fixture
 def till(open_business: OpenBusiness) -> Business:
     return open_business(kind="till", name="Taste Restaurants")
+
+
+@pytest.fixture
+def john(process: Process, customer: str) -> str:
+    """The number of John Kamau, who has KES 1,000."""
+    names = {"first_name": "JOHN", "middle_name": "", "last_name": "KAMAU"}
+    assert process.control("PUT", f"/customers/{customer}", {**names, "balance": 1000}).status_code == 200
+    return customer
+
+
+def parameters(result: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a result, which are a list."""
+    return {item["Key"]: item.get("Value") for item in result["ResultParameters"]["ResultParameter"]}
 
 
 @pytest.fixture

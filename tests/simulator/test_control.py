@@ -9,7 +9,9 @@ DOORS = [
     ("GET", "/organisations/174379"),
     ("DELETE", "/organisations/174379/registration"),
     ("PUT", "/customers/0712345678"),
+    ("POST", "/organisations/174379/deposits"),
     ("GET", "/books"),
+    ("GET", "/ledger"),
     ("GET", "/payments"),
     ("GET", "/deliveries"),
     ("POST", "/deliveries/1/resend"),
@@ -113,6 +115,7 @@ def test_books_agree_with_the_payments(process, paybill, till, customer):
         },
         "completed": {"count": 2, "total": "5001.00"},
         "cancelled": {"count": 0, "total": "0.00"},
+        "reversed": {"count": 0, "total": "0.00"},
     }
     payments = process.control("GET", f"/payments?shortcode={paybill.shortcode}").json()["payments"]
     assert [(one["receipt"], one["amount"], one["source"], one["state"]) for one in payments] == [

@@ -43,7 +43,17 @@ def test_reset_empties_the_books(own, shop, customer):
 
     assert own.control("POST", "/reset").status_code == 204
 
-    assert own.control("GET", "/books").json() == {"organisations": [], "spent_by_customers": "0.00"}
+    assert own.control("GET", "/ledger").json() == {
+        "organisations": [],
+        "spent_by_customers": "0.00",
+        "charges_collected": "0.00",
+        "tax_collected": "0.00",
+        "issued": "0.00",
+        "sum": "0.00",
+        "payments": [],
+        "orders": [],
+        "till_requests": [],
+    }
     assert own.control("GET", "/payments").json() == {"payments": []}
 
 

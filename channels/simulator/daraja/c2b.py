@@ -69,9 +69,7 @@ def _check_url(name: str, url: str, mode: Mode) -> None:
 
 
 def _own(call: Call, shortcode: str) -> list[Organisation]:
-    """The app's organisations with that number; a store number stands for all the tills under it."""
-    found = organisations.under(call.simulator.books, shortcode)
-    owned = [organisation for organisation in found if organisation.consumer_key == call.app.consumer_key]
+    owned = call.own(shortcode)
     if not owned:
         raise DarajaError(400, "400.003.02", "Bad Request - Kindly use your own ShortCode")
     return owned

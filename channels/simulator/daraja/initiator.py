@@ -1,152 +1,114 @@
-"""The APIs of an initiator: acknowledged at once, carried out afterwards (sections 10, 16 and 17 of the reference)."""
+"""What the APIs of an initiator share: their fields, who the initiator is, and the acknowledgement (section 10)."""
 
 import hmac
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from channels.simulator import callbacks, customers, faults, identifiers, organisations, payments
-from channels.simulator.deliveries import Body, Delivery
-from channels.simulator.faults import Fault, Target
-from channels.simulator.gateway import Api, Call, bad_field
-from channels.simulator.organisations import Organisation, Product
-from channels.simulator.payments import Payment, State
+from channels.simulator import execution, faults, identifiers, orders, organisations, payments, results
+from channels.simulator.faults import Fault
+from channels.simulator.gateway import Call, DarajaError, bad_field
+from channels.simulator.orders import Command, Order
+from channels.simulator.organisations import Organisation, Timings
+from channels.simulator.results import Items, Outcome
 
-BALANCE = Api(Target.ACCOUNT_BALANCE, Product.ACCOUNT_BALANCE, (401, "401.002.01"), "Initiator", "PartyA")
-STATUS = Api(Target.TRANSACTION_STATUS, Product.TRANSACTION_STATUS, (400, "400.003.01"), "Initiator", "PartyA")
-_PROCESSED = "The service request is processed successfully."
 _FAILURES_UNTIL_LOCKED = 3
-_IDENTIFIER_TYPES = {"1", "2", "4"}
-
-Parameters = list[Body] | Body | None
+_LONGEST_TEXT = 100  # characters, of Remarks and Occasion
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a result says; the parameters may be a list or, as Daraja likes it on failures, a lone object."""
+class Wanted:
+    """What an order is about, as its API read it.
 
-    code: str
-    description: str
-    parameters: Parameters = None
+    :param originator_conversation_id: what the caller chose; empty where the gateway chooses
+    """
 
-
-def item(key: str, value: Any = None) -> Body:
-    """A Key/Value pair; without a value Daraja leaves the key Value out."""
-    return {"Key": key} if value is None else {"Key": key, "Value": value}
-
-
-def _completed_at() -> Body:
-    return item("BOCompletedTime", int(identifiers.compact(time.time())))
-
-
-async def account_balance(call: Call) -> Response:
-    """POST /mpesa/accountbalance/v1/query"""
-    _initiator_fields(call, "AccountBalance")
-    shortcode = _party(call)
-    call.text("Remarks")
-    queue_url, result_url = call.url("QueueTimeOutURL"), call.url("ResultURL")
-
-    def carry_out(organisation: Organisation) -> Outcome:
-        balance = organisations.balance_string(call.simulator.books, organisation)
-        parameters = [item("ActionType", "AccountBalance"), item("AccountBalance", balance), _completed_at()]
-        return Outcome("0", _PROCESSED, parameters)
-
-    reference = item(
-        "QueueTimeoutURL", "https://internalsandbox.safaricom.co.ke/mpesa/abresults/v1/submit"
-    )  # Daraja's own address, not ours
-    locked = [item("ActionType", "AccountBalance"), item("ErrorMsg", "API Password is locked. "), _completed_at()]
-    return await _acknowledge(call, shortcode, queue_url, result_url, carry_out, reference, locked)
+    command: Command
+    shortcode: str
+    party: str
+    shillings: int
+    result_url: str
+    queue_url: str
+    account_reference: str = ""
+    occasion: str = ""
+    originator_conversation_id: str = ""
+    initiator_field: str = "Initiator"
 
 
-async def transaction_status(call: Call) -> Response:
-    """POST /mpesa/transactionstatus/v1/query"""
-    _initiator_fields(call, "TransactionStatusQuery")
-    receipt = str(call.fields.get("TransactionID") or "").strip()
-    conversation = str(call.fields.get("OriginalConversationID") or "").strip()
-    if not receipt and not conversation:
-        raise bad_field("TransactionID")
-    shortcode = _party(call)
-    result_url, queue_url = call.url("ResultURL"), call.url("QueueTimeOutURL")
-    call.text("Remarks")
-    occasion = call.fields.get("Occasion") or None
-
-    def carry_out(organisation: Organisation) -> Outcome:
-        books = call.simulator.books
-        payment = payments.find(books, organisation.shortcode, receipt=receipt, originator_conversation_id=conversation)
-        if payment is None:
-            return Outcome("2032", "The transaction receipt number does not exist.", _completed_at())
-        return Outcome(
-            "0", _PROCESSED, _status(payment, organisation, customers.get(books, payment.msisdn).public_name)
-        )
-
-    return await _acknowledge(call, shortcode, queue_url, result_url, carry_out, item("Occasion", occasion), None)
+def digits(call: Call, name: str) -> str:
+    """A shortcode or till number."""
+    text = call.text(name)
+    if not (text.isascii() and text.isdigit()):
+        raise bad_field(name)
+    return text
 
 
-def _status(payment: Payment, organisation: Organisation, payer: str) -> list[Body]:
-    moment = int(identifiers.compact(payment.paid_at))
-    return [
-        item("DebitPartyName", payer),
-        item("CreditPartyName", f"{organisation.shortcode} - {organisation.name}"),
-        item("OriginatorConversationID", payment.originator_conversation_id),
-        item("InitiatedTime", moment),
-        item("CreditPartyCharges"),
-        item("DebitAccountType", "MMF Account For Customer"),
-        item("TransactionReason"),
-        item("ReasonType", "Pay Bill Online" if organisation.is_paybill else "Customer Merchant Payment"),
-        item("TransactionStatus", "Completed" if payment.state == State.COMPLETED else "Cancelled"),
-        item("FinalisedTime", moment),
-        item("Amount", payment.cents / 100),
-        item("ConversationID", payment.conversation_id),
-        item("ReceiptNo", payment.receipt),
-    ]
+def remarks(call: Call, *, least: int = 1) -> None:
+    """Remarks, which are required and go nowhere."""
+    if not least <= len(call.text("Remarks")) <= _LONGEST_TEXT:
+        raise bad_field("Remarks")
 
 
-def _initiator_fields(call: Call, command: str) -> None:
-    call.text("Initiator")
+def occasion(call: Call, name: str) -> str:
+    """The optional Occasion, under the name that the API has for it (section 2)."""
+    text = str(call.fields.get(name) or "")
+    if len(text) > _LONGEST_TEXT:
+        raise bad_field(name)
+    return text
+
+
+def command(call: Call, allowed: frozenset[str], *, initiator_field: str = "Initiator") -> str:
+    """CommandID, after the initiator and the credential have been seen to be there."""
+    call.text(initiator_field)
     call.text("SecurityCredential")
-    if call.text("CommandID") != command:
+    text = call.text("CommandID")
+    if text not in allowed:
         raise bad_field("CommandID")
+    return text
 
 
-def _party(call: Call) -> str:
-    shortcode = call.text("PartyA")
-    if not shortcode.isdigit():
-        raise bad_field("PartyA")
-    if call.text("IdentifierType") not in _IDENTIFIER_TYPES:
-        raise bad_field("IdentifierType")
-    return shortcode
-
-
-async def _acknowledge(
-    call: Call,
-    shortcode: str,
-    queue_url: str,
-    result_url: str,
-    carry_out: Callable[[Organisation], Outcome],
-    reference_items: Any,
-    locked_parameters: Parameters,
-) -> Response:
-    """Acknowledge, whatever the credential is worth, and let the result or a queue time-out follow."""
-    originator_conversation_id = identifiers.request_id()
-    conversation_id = identifiers.conversation_id(time.time())
+def speaking_for(call: Call, shortcode: str) -> Organisation | None:
+    """The organisation behind a PartyA, which may be a till's store number."""
     found = organisations.under(call.simulator.books, shortcode)
-    organisation = found[0] if found else None
-    outcome = _identify(call, organisation, locked_parameters)
-    if outcome is None and organisation:
-        outcome = carry_out(organisation)
-    if outcome:
-        body = callbacks.result(
-            code=outcome.code,
-            description=outcome.description,
-            originator_conversation_id=originator_conversation_id,
-            conversation_id=conversation_id,
-            parameters=outcome.parameters,
-            reference_items=reference_items,
-        )
-        _schedule(call, shortcode, organisation, conversation_id, result_url, queue_url, body)
+    return found[0] if found else None
+
+
+def refusal(
+    call: Call,
+    organisation: Organisation | None,
+    *,
+    initiator_field: str = "Initiator",
+    locked_parameters: Items = None,
+) -> Outcome | None:
+    """None if the initiator may act for the organisation, or the outcome that says why not."""
+    books = call.simulator.books
+    refused = Outcome(results.INVALID_INITIATOR)
+    if organisation is None or call.text(initiator_field) != organisation.initiator_name:
+        return refused
+    locked = Outcome(results.LOCKED, locked_parameters)
+    if organisation.initiator_failures >= _FAILURES_UNTIL_LOCKED:
+        return locked
+    password = call.simulator.key.decrypt(call.text("SecurityCredential")) or ""
+    if not hmac.compare_digest(password.encode(), organisation.initiator_password.encode()):
+        failures = organisation.initiator_failures + 1
+        organisations.change(books, organisation, initiator_failures=failures)
+        return locked if failures >= _FAILURES_UNTIL_LOCKED else refused
+    if organisation.initiator_failures:
+        organisations.change(books, organisation, initiator_failures=0)
+    return Outcome(results.INITIATOR_REFUSED) if Fault.INITIATOR_REFUSED in call.plan else None
+
+
+def result_delay(call: Call, organisation: Organisation | None, conversation_id: str) -> float:
+    """Seconds until a result; none if it is to come before the acknowledgement, which then waits for it."""
+    if Fault.CALLBACK_BEFORE_ACK in call.plan:
+        call.awaited.append(conversation_id)
+        return 0.0
+    return (organisation.timings if organisation else Timings()).result
+
+
+def acknowledged(originator_conversation_id: str, conversation_id: str) -> Response:
+    """Daraja heard it; whether the credential is right shows only in the result."""
     return JSONResponse(
         {
             "OriginatorConversationID": originator_conversation_id,
@@ -157,51 +119,40 @@ async def _acknowledge(
     )
 
 
-def _identify(call: Call, organisation: Organisation | None, locked_parameters: Parameters) -> Outcome | None:
-    """None if the initiator may act for the organisation, or the outcome that says why not."""
-    books = call.simulator.books
-    refused = Outcome("2001", "The initiator information is invalid.")
-    if organisation is None or call.text("Initiator") != organisation.initiator_name:
-        return refused
-    locked = Outcome("8006", "The security credential is locked.", locked_parameters)
-    if organisation.initiator_failures >= _FAILURES_UNTIL_LOCKED:
-        return locked
-    password = call.simulator.key.decrypt(call.text("SecurityCredential")) or ""
-    if not hmac.compare_digest(password.encode(), organisation.initiator_password.encode()):
-        failures = organisation.initiator_failures + 1
-        organisations.change(books, organisation, initiator_failures=failures)
-        return locked if failures >= _FAILURES_UNTIL_LOCKED else refused
-    if organisation.initiator_failures:
-        organisations.change(books, organisation, initiator_failures=0)
-    if Fault.INITIATOR_REFUSED in call.plan:
-        return Outcome("21", "The initiator is not allowed to initiate this request")
-    return None
+def order(call: Call, wanted: Wanted) -> Response:
+    """Enter an order and carry it out, at once or, with the fault, later; order, money and result are one commit."""
+    books, courier, now = call.simulator.books, call.simulator.courier, time.time()
+    organisation = speaking_for(call, wanted.shortcode)
+    late = call.plan.get(Fault.CARRIED_OUT_LATE)
+    placed = Order(
+        originator_conversation_id=wanted.originator_conversation_id or identifiers.request_id(),
+        conversation_id=identifiers.conversation_id(now),
+        command=wanted.command,
+        shortcode=organisation.shortcode if organisation else wanted.shortcode,
+        party=wanted.party,
+        cents=wanted.shillings * 100,
+        account_reference=wanted.account_reference,
+        occasion=wanted.occasion,
+        result_url=wanted.result_url,
+        queue_url=wanted.queue_url,
+        asked_faults=faults.dump(call.asked),
+        created_at=now,
+        act_at=now + (late.seconds_or(10) if late else 0),
+    )
+    with books.writing():
+        if not orders.enter(books, placed):
+            raise DarajaError(500, "500.002.1001", "Duplicate OriginatorConversationID.")
+        refused = refusal(call, organisation, initiator_field=wanted.initiator_field)
+        delay = result_delay(call, organisation, placed.conversation_id)
+        if organisation is None or refused:
+            outcome = refused or Outcome(results.INVALID_INITIATOR)
+            execution.conclude(books, courier, placed, outcome, execution.draw(books, placed), delay=delay)
+        elif not late:
+            execution.carry_out(books, courier, placed, organisation, delay=delay)
+    call.simulator.order_alarm.ring()
+    return acknowledged(placed.originator_conversation_id, placed.conversation_id)
 
 
-def _schedule(
-    call: Call,
-    shortcode: str,
-    organisation: Organisation | None,
-    conversation_id: str,
-    result_url: str,
-    queue_url: str,
-    body: Body,
-) -> None:
-    early = Fault.CALLBACK_BEFORE_ACK in call.plan
-    timings = organisation.timings if organisation else organisations.Timings()
-    delay = 0.0 if early else timings.result
-    own = organisation.shortcode if organisation else shortcode
-    plan = faults.draw(call.simulator.books, Target.RESULT, [own], asked=call.asked)
-    result = Delivery(Target.RESULT, own, conversation_id, result_url, body)
-    timeout = plan.get(Fault.QUEUE_TIMEOUT) or plan.get(Fault.QUEUE_TIMEOUT_THEN_RESULT)
-    if timeout:
-        # No reliable sample exists in public; some libraries claim this envelope with a code that is not 0.
-        failure = {**body["Result"], "ResultCode": 1, "ResultDesc": "The request timed out in the queue."}
-        failure.pop("ResultParameters", None)
-        notice = Delivery("timeout", own, conversation_id, queue_url, {"Result": failure})
-        call.simulator.courier.schedule(notice, delay=delay, plan={})
-        delay += timeout.seconds_or(1)
-    if Fault.QUEUE_TIMEOUT not in plan:
-        call.simulator.courier.schedule(result, delay=delay, plan=plan)
-    if early:
-        call.awaited.append(conversation_id)
+def shillings(call: Call) -> int:
+    """Amount in whole shillings; whether it is within M-PESA's limits shows only in the result (section 11)."""
+    return call.shillings("Amount", payments.MOST_SHILLINGS * 1000)

@@ -45,7 +45,7 @@ async def push(call: Call) -> Response:
             "Unable to lock subscriber, a transaction is already in process for the current subscriber",
         )
     early = Fault.CALLBACK_BEFORE_ACK in call.plan
-    auto_answer = _auto_answer(call, organisation)
+    auto_answer = asked_answer(call, organisation)
     prompt = prompts.open_prompt(
         books,
         organisation,
@@ -159,7 +159,8 @@ def _payee(
     return payee, prompts.NO_SUCH_OPERATOR if mixed_up else None
 
 
-def _auto_answer(call: Call, organisation: Organisation) -> AutoAnswer:
+def asked_answer(call: Call, organisation: Organisation) -> AutoAnswer:
+    """How the simulator is to answer by itself: the header X-Simulator-Answer, or else the organisation's setting."""
     try:
         return AutoAnswer(call.headers.get("x-simulator-answer", organisation.auto_answer))
     except ValueError:
