@@ -7,12 +7,12 @@ DarajaError
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from channels.daraja.payloads import UnreadablePayload, read_object
+from channels.daraja.reading import UnreadablePayload, read_object
 
 
 class Reason(StrEnum):
@@ -33,6 +33,8 @@ class Reason(StrEnum):
     DUPLICATE_CONVERSATION_ID = "duplicate_conversation_id"
     NOT_FOUND_YET = "not_found_yet"  # unknown id, or asked too early
     STILL_PROCESSING = "still_processing"
+    NOTHING_TO_PULL = "nothing_to_pull"  # in the window that was asked for
+    INVOICE_PAID = "invoice_paid"  # in full or in part, so it can't be cancelled
     SPIKE_ARREST = "spike_arrest"
     QUOTA = "quota"
     MAINTENANCE = "maintenance"
@@ -42,6 +44,7 @@ class Reason(StrEnum):
     SLOW = "slow"
     CONNECTION_LOST = "connection_lost"  # after we had begun to send
     UNREACHABLE = "unreachable"  # before we could send
+    HELD_BACK = "held_back"  # by ourselves, to stay within the limits of the credential
     OTHER = "other"
 
 
@@ -50,7 +53,8 @@ class DarajaError(Exception):
 
     `message` has Daraja's own words (or ours, when nothing was sent: then `http_status` is None and `code` ''),
     `code` its errorCode or ResponseCode, `request_id` its number for the request, `field` the wire name of the
-    field at fault. None of them ever holds a credential.
+    field at fault. None of them ever holds a credential. `call` names the call that failed: "token" when the one that
+    was meant was never sent, '' when nothing was.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class DarajaError(Exception):
         self.http_status = http_status
         self.request_id = request_id
         self.field = field
+        self.call = ""
 
     def __str__(self) -> str:
         details = [self.code, f"HTTP {self.http_status}" if self.http_status else "", self.request_id]
@@ -99,8 +104,9 @@ class _Sign:
     words: tuple[str, ...] = ()
 
 
-# Sections 3, 4, 5.3, 6, 7 and 16. The first sign that fits decides: 500.001.1001 and 500.003.1001 are overloaded,
-# so they are told apart by words; 401.003.01 also says "Invalid Access Token", so it stands before the token errors.
+# Sections 3, 4, 5.3, 6, 7, 16, 21 and 22. The first sign that fits decides: 500.001.1001 and 500.003.1001 are
+# overloaded, so they are told apart by words; 401.003.01 also says "Invalid Access Token", so it stands before the
+# token errors.
 _SIGNS = (
     _Sign(Reason.PRODUCT_MISSING, DarajaRejected, frozenset({"401.003.01"}), ("no apiproduct match",)),
     _Sign(
@@ -113,7 +119,7 @@ _SIGNS = (
     _Sign(
         Reason.SPIKE_ARREST,
         DarajaUnavailable,
-        frozenset({"500.003.02", "26", "100000001", "100000002", "100000011"}),
+        frozenset({"500.003.02", "26", "100000002", "100000011"}),
         ("spike arrest",),
     ),
     _Sign(Reason.QUOTA, DarajaUnavailable, frozenset({"500.003.03"}), ("quota violation",)),
@@ -122,6 +128,11 @@ _SIGNS = (
     _Sign(Reason.SUBSCRIBER_LOCKED, DarajaRejected, words=("unable to lock subscriber",)),
     _Sign(Reason.STILL_PROCESSING, None, words=("being processed", "under processing")),
     _Sign(Reason.NOT_FOUND_YET, None, words=("transaction does not exist",)),
+    _Sign(
+        Reason.NOTHING_TO_PULL,
+        DarajaRejected,
+        words=("no transaction on g2", "nothing found", "not have any available transactions"),
+    ),
     _Sign(Reason.URLS_REGISTERED_ELSEWHERE, DarajaRejected, words=("duplicate notification info",)),
     _Sign(Reason.URLS_ALREADY_REGISTERED, DarajaRejected, words=("already registered",)),
     _Sign(Reason.OWN_SHORTCODE_ONLY, DarajaRejected, words=("use your own shortcode",)),
@@ -135,7 +146,7 @@ _SIGNS = (
     _Sign(
         Reason.MAINTENANCE,
         None,
-        frozenset({"00.002.1001", "100000007", "100000009"}),
+        frozenset({"00.002.1001", "100000001", "100000007", "100000009"}),
         ("under maintenance", "currently unreachable", "temporarily unavailable", "service unavailable"),
     ),
     _Sign(
@@ -144,8 +155,21 @@ _SIGNS = (
         frozenset({"400.002.05", "400.008.02", "404.001.01", "404.002.01", "404.003.01", "404.001.04", "405.001"}),
     ),
     _Sign(Reason.INVALID_FIELD, DarajaRejected, frozenset({"400.002.02", "400.003.02", "400.001", "400"})),
+    _Sign(Reason.INVOICE_PAID, DarajaRejected, frozenset({"409"})),
 )
 
+_CODE_KEYS = ("errorcode", "faultcode", "responsecode", "responsestatus", "rescode", "code")
+_MESSAGE_KEYS = (
+    "errormessage",
+    "faultstring",
+    "responsedescription",
+    "responsemessage",
+    "resultdesc",
+    "status_message",
+    "resmsg",
+    "status",
+)
+_HTTP_FAILURE = re.compile(r"[45][0-9]{2}")
 _FIELD = re.compile(r"\bInvalid (\w+)")
 _ECHOED_TOKEN = re.compile(r"(?i)(access token\W+)\S{16,}")
 _TITLE = re.compile(rb"(?is)<title[^>]*>([^<]{1,200})")
@@ -176,14 +200,15 @@ def read_refusal(*, http_status: int, body: bytes, repeatable: bool) -> DarajaEr
         answer = read_object(body)
     except UnreadablePayload:
         answer = {}
-    code = _first(answer, "errorcode", "faultcode", "responsecode")
-    message = _first(answer, "errormessage", "faultstring", "responsedescription", "responsemessage")
+    code, message = first_text(answer, *_CODE_KEYS), first_text(answer, *_MESSAGE_KEYS)
+    # Ratiba and Bill Manager say in the body what others say by HTTP (sections 20 and 21).
+    status = int(code) if http_status == 200 and _HTTP_FAILURE.fullmatch(code) else http_status
     if sign := _sign(code, message):
         reason, error = sign.reason, sign.error or unclear(repeatable=repeatable)
     elif code or message:
-        reason, error = _judge_words(http_status, repeatable=repeatable)
+        reason, error = _judge_words(status, repeatable=repeatable)
     else:
-        reason, error = _judge_silence(http_status, body, repeatable=repeatable)
+        reason, error = _judge_silence(status, body, repeatable=repeatable)
         message = _html_title(body)
     named = _FIELD.search(message) if reason in (Reason.INVALID_FIELD, Reason.FORBIDDEN_URL) else None
     return error(
@@ -191,7 +216,7 @@ def read_refusal(*, http_status: int, body: bytes, repeatable: bool) -> DarajaEr
         reason=reason,
         code=code[:_ID_MAX],
         http_status=http_status,
-        request_id=_first(answer, "requestid")[:_ID_MAX],
+        request_id=first_text(answer, "requestid")[:_ID_MAX],
         field=named[1] if named else "",
     )
 
@@ -233,24 +258,26 @@ def _html_title(body: bytes) -> str:
     return title[1].decode(errors="replace").strip() if title else ""
 
 
-def _first(answer: dict[str, Any], *names: str) -> str:
-    """The text or number under the first of `names` that is anywhere in the answer, whatever its capitals; or ''."""
-    for name in names:
-        for key, value in _leaves(answer):
-            if key.lower() == name:
-                return str(value)
-    return ""
+def first_text(answer: Mapping[str, Any], *names: str) -> str:
+    """The text or number under the first of `names` that is anywhere in the answer; or ''.
+
+    The names are in lower case and without spaces; capitals and spaces of the answer's keys do not count.
+    """
+    found: dict[str, str] = {}
+    for key, value in _leaves(answer):
+        found.setdefault(key.replace(" ", "").lower(), str(value))
+    return next((found[name] for name in names if name in found), "")
 
 
-def _leaves(answer: dict[str, Any]) -> Iterator[tuple[str, str | int]]:
+def _leaves(answer: Mapping[str, Any]) -> Iterator[tuple[str, str | int]]:
     level: list[Any] = [answer]
     while level:
         for node in level:
-            if isinstance(node, dict):
+            if isinstance(node, Mapping):
                 yield from ((key, value) for key, value in node.items() if isinstance(value, str | int))
         level = [
             child
             for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
+            for child in (node.values() if isinstance(node, Mapping) else node)
             if isinstance(child, dict | list)
         ]

@@ -1,8 +1,9 @@
-"""One request to Daraja: its token, its way over the network, and what the answer means."""
+"""One request to Daraja: its turn, its token, its way over the network, and what the answer means."""
 
 import logging
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,8 +13,17 @@ import requests
 import urllib3
 
 from channels.daraja.credentials import Credentials
-from channels.daraja.errors import DarajaError, DarajaRejected, DarajaUnavailable, Reason, read_refusal, unclear
-from channels.daraja.payloads import UnreadablePayload, read_object
+from channels.daraja.errors import (
+    DarajaError,
+    DarajaRejected,
+    DarajaUnavailable,
+    Reason,
+    first_text,
+    read_refusal,
+    unclear,
+)
+from channels.daraja.reading import UnreadablePayload, read_object
+from channels.daraja.throttle import Throttle, back_off_s
 from channels.daraja.tokens import AccessToken, TokenStore
 
 logger = logging.getLogger(__name__)
@@ -21,6 +31,16 @@ logger = logging.getLogger(__name__)
 PRODUCTION_HOST = "api.safaricom.co.ke"
 ANSWER_MAX_BYTES = 1_000_000
 _TOKEN_MAX = 4096
+_ATTEMPTS = 3  # at a call that Daraja says it did not take, because there were too many
+_THROTTLED = (Reason.SPIKE_ARREST, Reason.QUOTA)
+_ID_KEYS = (
+    "merchantrequestid",
+    "originatorconversationid",
+    "originatorcoversationid",
+    "conversationid",
+    "requestid",
+    "responserefid",
+)
 _NEVER_SENT = (
     requests.ConnectTimeout,
     requests.exceptions.InvalidSchema,
@@ -35,13 +55,18 @@ class Call:
 
     `repeatable`: asking twice does no harm, so an unclear outcome is DarajaUnavailable. The others move money,
     prompt a phone or change what Safaricom has on file: an unclear outcome is DarajaTimeout.
-    `good_codes`: the ResponseCode of a good answer; '' if it may be absent.
+    `code_key`: where a good answer has its code, whatever the key's capitals and spaces, and however deep.
+    `good_codes`: what the code then is; '' if it may be absent, None if any is good (section 19).
     """
 
     name: str
     path: str
     repeatable: bool
-    good_codes: frozenset[str] = frozenset({"", "0"})
+    good_codes: frozenset[str] | None = frozenset({"", "0"})
+    code_key: str = "responsecode"
+
+
+Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 TOKEN = Call("token", "/oauth/v1/generate?grant_type=client_credentials", repeatable=True)
@@ -60,7 +85,9 @@ class Gateway:
         *,
         session: requests.Session,
         tokens: TokenStore,
+        throttle: Throttle | None,
         timeout_s: tuple[float, float],
+        paths: Mapping[str, str],
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._host = urlsplit(self._base_url).hostname or ""
@@ -68,7 +95,9 @@ class Gateway:
         self._identity = credentials.identity(self._base_url)
         self._session = session
         self._tokens = tokens
+        self._throttle = throttle
         self._timeout_s = timeout_s
+        self._paths = paths
 
     @property
     def is_production(self) -> bool:
@@ -78,23 +107,45 @@ class Gateway:
         """Fetch a new token, whatever is kept, and share it."""
         self._tokens.keep(self._identity, self._fetch_token())
 
-    def post(self, call: Call, fields: Mapping[str, str | int], *, about: str) -> dict[str, Any]:
-        """Send one call and return Daraja's good answer. A refused token is renewed once and the call sent again.
+    def post(self, call: Call, body: Body, *, about: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Send one call and return Daraja's good answer.
 
-        `about` is for the log: never a credential, never a whole phone number.
+        Three refusals say for certain that nothing was taken, so what follows is right for money too: a refused token
+        is renewed once and the call sent again; after a spike arrest or a used-up quota it is sent again twice, after
+        a little while. `about` is for the log: never a credential, never a whole phone number.
         """
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                return self._post_with_token(call, body, headers or {}, about=about)
+            except DarajaUnavailable as refusal:
+                if refusal.reason not in _THROTTLED:
+                    raise
+            time.sleep(back_off_s(attempt))
+        return self._post_with_token(call, body, headers or {}, about=about)
+
+    def _post_with_token(self, call: Call, body: Body, headers: Mapping[str, str], *, about: str) -> dict[str, Any]:
         token = self._token()
         try:
-            return self._post_once(call, fields, token, about=about)
+            return self._post_once(call, body, headers, token, about=about)
         except DarajaRejected as refusal:
             if refusal.reason is not Reason.INVALID_TOKEN:
                 raise
         self._tokens.invalidate(self._identity, token)
-        return self._post_once(call, fields, self._token(), about=about)
+        return self._post_once(call, body, headers, self._token(), about=about)
 
-    def _post_once(self, call: Call, fields: Mapping[str, str | int], token: str, *, about: str) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        return self._exchange(call, "POST", headers, orjson.dumps(fields), about=about)
+    def _post_once(
+        self, call: Call, body: Body, headers: Mapping[str, str], token: str, *, about: str
+    ) -> dict[str, Any]:
+        self._await_turn()
+        headers = {**headers, "Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return self._exchange(call, "POST", headers, orjson.dumps(body), about=about)
+
+    def _await_turn(self) -> None:
+        wait_s = self._throttle.reserve(self._identity) if self._throttle else 0.0
+        if wait_s is None:
+            raise DarajaUnavailable("We hold this back, to stay within Safaricom's limits.", reason=Reason.HELD_BACK)
+        if wait_s > 0:
+            time.sleep(wait_s)
 
     def _token(self) -> str:
         return self._tokens.token(self._identity, self._fetch_token)
@@ -117,6 +168,7 @@ class Gateway:
             http_status, answer_body = self._send(call, method, headers, body)
             answer = _good_answer(call, http_status, answer_body)
         except DarajaError as error:
+            error.call = call.name
             logger.warning("Daraja %s, %s: %s", call.name, about, error)
             raise
         logger.info("Daraja %s, %s: answered, %s", call.name, about, _request_id(answer))
@@ -125,8 +177,9 @@ class Gateway:
     def _send(self, call: Call, method: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, bytes]:
         """Send as is: no redirects followed, nothing taken from the environment (.netrc would replace our token)."""
         headers = {"Accept": "application/json", "User-Agent": requests.utils.default_user_agent(), **headers}
+        url = self._base_url + self._paths.get(call.name, call.path)
         try:
-            request = requests.Request(method, self._base_url + call.path, headers=headers, data=body).prepare()
+            request = requests.Request(method, url, headers=headers, data=body).prepare()
             with self._session.send(
                 request,
                 timeout=self._timeout_s,
@@ -141,7 +194,9 @@ class Gateway:
 
 def nonsense(call: Call, what: str) -> DarajaError:
     """The error for an answer that says yes but lacks what it must have."""
-    return unclear(repeatable=call.repeatable)(what, reason=Reason.NONSENSE_ANSWER, http_status=200)
+    error = unclear(repeatable=call.repeatable)(what, reason=Reason.NONSENSE_ANSWER, http_status=200)
+    error.call = call.name
+    return error
 
 
 def text_of(answer: Mapping[str, Any], key: str) -> str:
@@ -160,7 +215,7 @@ def _good_answer(call: Call, http_status: int, body: bytes) -> dict[str, Any]:
         except UnreadablePayload as exc:
             raise nonsense(call, exc.reason) from exc
         is_error = any(key.lower() in ("errorcode", "fault", "envelope") for key in answer)
-        if not is_error and text_of(answer, "ResponseCode") in call.good_codes:
+        if not is_error and (call.good_codes is None or first_text(answer, call.code_key) in call.good_codes):
             return answer
     raise read_refusal(http_status=http_status, body=body, repeatable=call.repeatable)
 
@@ -189,5 +244,4 @@ def _read_capped(call: Call, response: requests.Response) -> bytes:
 
 
 def _request_id(answer: Mapping[str, Any]) -> str:
-    keys = ("MerchantRequestID", "OriginatorConversationID", "OriginatorCoversationID", "ConversationID", "requestId")
-    return next((text for key in keys if (text := text_of(answer, key))), "without an id")
+    return first_text(answer, *_ID_KEYS) or "without an id"

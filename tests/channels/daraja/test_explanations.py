@@ -20,6 +20,11 @@ INITIATOR_CODES = [
         *((Api.STK, code) for code in STK_CODES),
         *((Api.BALANCE, code) for code in INITIATOR_CODES),
         *((Api.STATUS, code) for code in [*INITIATOR_CODES, "2032"]),
+        *((Api.B2C, code) for code in [*INITIATOR_CODES, "2", "3", "4", "8", "2040"]),
+        *((Api.B2B, code) for code in [*INITIATOR_CODES, "2", "3", "4", "8"]),
+        *((Api.REVERSAL, code) for code in [*INITIATOR_CODES, "R000001", "R000002"]),
+        *((Api.B2B_EXPRESS, code) for code in ["0", "4001", "4102", "4104", "4201", "4203"]),
+        *((Api.RATIBA, code) for code in ["0", "1001", "1025", "1032", "1037", "1050", "1051", "2001"]),
     ],
 )
 def test_every_documented_code_has_an_explanation_of_its_own(api, code):
@@ -43,6 +48,12 @@ def test_one_code_means_what_its_api_means_by_it():
     assert explain(Api.BALANCE, "2001").who is Who.YOU
 
 
+def test_a_lack_of_money_names_the_account_that_lacks_it():
+    assert "Utility account" in explain(Api.B2C, "1").meaning
+    assert "Working account" in explain(Api.B2B, "1").meaning
+    assert "received the payment" in explain(Api.REVERSAL, "1").meaning
+
+
 def test_a_status_that_was_answered_is_not_called_paid():
     assert explain(Api.STK, "0").title == "Paid"
     assert explain(Api.STATUS, "0").title == "Answered"
@@ -61,6 +72,14 @@ def test_an_unknown_code_is_neutral_and_quotes_safaricom():
     assert explanation.is_retryable is False
 
 
+@pytest.mark.parametrize("api", [Api.B2C, Api.B2B, Api.REVERSAL])
+def test_an_unknown_code_of_money_out_is_not_called_undone(api):
+    explanation = explain(api, "7777")
+
+    assert explanation.do_now == "Find out whether the money moved before anything else: ask for its status."
+    assert explanation.is_retryable is False
+
+
 def test_a_field_that_was_not_accepted_is_named():
     error = DarajaRejected(reason=Reason.INVALID_FIELD, field="AccountReference")
 
@@ -70,7 +89,7 @@ def test_a_field_that_was_not_accepted_is_named():
 def test_what_may_have_gone_through_is_never_advised_to_be_sent_again():
     assert explain_error(DarajaUnavailable(reason=Reason.SLOW)).is_retryable is True
 
-    for reason in Reason:
-        explanation = explain_error(DarajaTimeout(reason=reason))
+    refusal = explain_error(DarajaRejected(reason=Reason.OTHER), is_open=True)
+    for explanation in (refusal, *(explain_error(DarajaTimeout(reason=reason)) for reason in Reason)):
         assert explanation.is_retryable is False
         assert explanation.do_now == "Find out whether it went through before you send it again."
