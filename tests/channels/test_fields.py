@@ -229,7 +229,7 @@ def test_reencrypting_lets_the_old_key_go(channel, acme, rival, ring):
     make_channel(rival, "600967", passkey="rival's")
     ring(NEW, OLD)
 
-    assert reencrypt() == "10 secrets were encrypted with the newest key."  # five columns of two channels
+    assert reencrypt() == "12 secrets were encrypted with the newest key."  # six columns of two channels
     ring(NEW)
     assert passkey_of(acme) == PASSKEY
     assert passkey_of(rival) == "rival's"
@@ -249,7 +249,7 @@ def test_reencrypting_goes_on_where_it_was_broken_off(channel, acme, ring):
     with tenant_context(acme):
         next(fields.reseal(MpesaChannel._meta.get_field("passkey")))
 
-    assert reencrypt() == "4 secrets were encrypted with the newest key."
+    assert reencrypt() == "5 secrets were encrypted with the newest key."
     ring(NEW)
     assert passkey_of(acme) == PASSKEY
 
@@ -260,7 +260,7 @@ def test_reencrypting_goes_through_more_rows_than_one_batch(acme, ring, monkeypa
         make_channel(acme, f"60096{number}", passkey=f"passkey {number}")
     ring(NEW, OLD)
 
-    assert reencrypt() == "25 secrets were encrypted with the newest key."
+    assert reencrypt() == "30 secrets were encrypted with the newest key."
     ring(NEW)
     with tenant_context(acme):
         assert sorted(channel.passkey for channel in MpesaChannel.objects.all()) == [f"passkey {n}" for n in range(5)]

@@ -15,9 +15,27 @@ import audit.services
 from audit.ids import public_id
 from audit.models import AuditEntry, AuditRow, PlatformAuditEntry
 from audit.services import Actor
-from channels.models import ChannelRun, MpesaChannel, SmsMessage
+from channels.models import ChannelRun, IdempotencyKey, MpesaChannel, Problem, SmsMessage
 from loyalty.models import AccrualRule, Member, PaymentOutcome, PointsEntry, Program, Reward, StampRule
-from payments.models import DayTotal, Payment, PaymentRequest
+from payments.models import (
+    AllowedReceiver,
+    BalanceQuery,
+    DayTotal,
+    Invoice,
+    Payment,
+    PaymentRequest,
+    Payout,
+    PayoutBatch,
+    PayoutEntry,
+    PayoutPolicy,
+    Pull,
+    ReconciliationDay,
+    ReconciliationItem,
+    Reversal,
+    StandingOrder,
+    StatementLine,
+    StatusQuery,
+)
 from tenants.models import (
     CallbackRoute,
     Domain,
@@ -43,6 +61,7 @@ _NOT_PLANTED = {
     *("tenants.User.language", "tenants.DueTask.task", "tenants.ProductionShortcode.shortcode"),
     *("channels.MpesaChannel.shortcode", "channels.MpesaChannel.store_number"),
     *("channels.ChannelRun.steps", "channels.ChannelRun.details", "channels.MpesaChannel.secret_notes"),
+    "channels.MpesaChannel.low_float",
 }
 
 
@@ -109,6 +128,8 @@ class Belongings:
             self._note(channel)
             self._record_decision(AuditEntry, user)
             self._make_money(channel, callback, now)
+            self._make_money_out(channel, now)
+            self._make_evidence(channel, now)
 
     def _make_money(self, channel: MpesaChannel, callback: InboundCallback, now: Any) -> None:
         common = {"channel": channel, "environment": channel.environment}
@@ -145,6 +166,62 @@ class Belongings:
             ),
             SmsMessage.objects.create(
                 dedup_key="x", phone_number="254712345126", environment=channel.environment, due_at=now, created_at=now
+            ),
+        )
+
+    def _make_money_out(self, channel: MpesaChannel, now: Any) -> None:
+        common = {"channel": channel, "environment": channel.environment, "created_at": now}
+        tomorrow = now + timedelta(days=1)
+        batch = PayoutBatch.objects.create(
+            status=PayoutBatch.Status.AWAITING_APPROVAL,
+            payout_count=1,
+            total_amount=500,
+            fee_estimate=Decimal(5),
+            expires_at=tomorrow,
+            **common,
+        )
+        payout = Payout.objects.create(
+            batch=batch, row=1, receiver="254712345126", amount=500, fee_estimate=Decimal(5), **common
+        )
+        self._note(
+            PayoutPolicy.objects.create(environment=channel.environment),
+            AllowedReceiver.objects.create(environment=channel.environment),
+            batch,
+            payout,
+            PayoutEntry.objects.create(payout=payout, kind=PayoutEntry.Kind.RESERVE, amount=500, created_at=now),
+            Reversal.objects.create(payment=self[Payment], amount=5000, expires_at=tomorrow, **common),
+            StandingOrder.objects.create(
+                amount=500, frequency="4", start_date=now.date(), end_date=tomorrow.date(), **common
+            ),
+            Invoice.objects.create(amount=500, due_date=tomorrow.date(), **common),
+        )
+
+    def _make_evidence(self, channel: MpesaChannel, now: Any) -> None:
+        common = {"channel": channel, "environment": channel.environment}
+        day = ReconciliationDay.objects.create(status="DIFFERS", date=now.date(), counted_at=now, **common)
+        self._note(
+            day,
+            ReconciliationItem.objects.create(
+                day=day, kind=ReconciliationItem.Kind.MISSING_HERE, found_at=now, theirs=Decimal(500)
+            ),
+            StatementLine.objects.create(  # the database lets nobody change this row
+                channel=channel,
+                source=StatementLine.Source.STATEMENT,
+                receipt=self.word,
+                details=self.word,
+                party=self.word,
+                account_reference=self.word,
+                status=self.word,
+                completed_at=now,
+                line_hash=self.tenant.pk.bytes * 2,
+                created_at=now,
+            ),
+            Pull.objects.create(window_from=now - timedelta(hours=1), window_until=now, created_at=now, **common),
+            StatusQuery.objects.create(receipt=self.word, asked_at=now, **common),
+            BalanceQuery.objects.create(asked_at=now, **common),
+            Problem.objects.create(kind=Problem.Kind.SILENT, opened_at=now, seen_at=now, **common),
+            IdempotencyKey.objects.create(
+                environment=channel.environment, key="x", request_hash=b"x", status=201, body={}, created_at=now
             ),
         )
 

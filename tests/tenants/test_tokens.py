@@ -207,7 +207,8 @@ def test_a_suspended_business_can_still_be_read(acme, member_of, ask):
     answer = ask(token).json()
     assert (answer["business"]["status"], answer["business"]["status_reason"]) == ("suspended", "Unpaid.")
     assert answer["permissions"] == [
-        "business.read", "team.read", "channels.read", "payments.read", "loyalty.read", "audit.read",
+        "business.read", "team.read", "channels.read", "payments.read", "payouts.read", "balances.read", "loyalty.read",
+        "audit.read",
     ]  # fmt: skip
 
 
