@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -179,8 +180,7 @@ def _apply(batch: Sequence[Claimed], *, now: datetime) -> None:
         ):
             row.quarantine(Reason.UNLISTED_ADDRESS)
     left = [row for row in batch if row.state != State.QUARANTINED]
-    _apply_confirmations([row for row in left if row.kind == Kind.C2B_CONFIRMATION], channels)
-    _apply_stk_callbacks([row for row in left if row.kind == Kind.STK_CALLBACK], channels, now=now)
+    _apply_news_of_payments(left, channels, now=now)
     for row in left:
         if row.kind in {Kind.RESULT, Kind.TIMEOUT}:
             _apply_result(row, now=now)
@@ -193,13 +193,49 @@ def _channels(batch: Iterable[Claimed]) -> dict[UUID, MpesaChannel]:
     )
 
 
+# -- News of payments ------------------------------------------------------------------------------------------------
+
+
+def _apply_news_of_payments(rows: Sequence[Claimed], channels: dict[UUID, MpesaChannel], *, now: datetime) -> None:
+    """Record what confirmations and answered prompts report, in one call.
+
+    Two workers may hold deliveries about the same payments. They never deadlock, since all take locks in one order:
+    requests, then payments by receipt, then day totals.
+    """
+    confirmed = _read_confirmations([row for row in rows if row.kind == Kind.C2B_CONFIRMATION], channels)
+    paid = _read_stk_callbacks([row for row in rows if row.kind == Kind.STK_CALLBACK], now=now)
+    mappings = {channel.pk: AccountMapping(channel.account_mapping) for channel in channels.values()}
+    reports = [
+        *(_c2b_report(row, news, channels[row.channel_id], mappings[row.channel_id]) for row, news in confirmed),
+        *(_stk_report(*news, channels[news.row.channel_id], mappings[news.row.channel_id]) for news in paid),
+    ]
+    new = record_payments(reports=_first_of_each(reports))
+    _check_repeats(confirmed, recorded_now={(payment.channel_id, payment.receipt) for payment in new})
+    requests.note_paid(paid=[(news.request, news.result.receipt or "") for news in paid], now=now)
+
+
+def _first_of_each(reports: Sequence[PaymentReport]) -> list[PaymentReport]:
+    """One statement can't insert the same receipt twice."""
+    return list({(report.channel.pk, report.receipt): report for report in reversed(reports)}.values())
+
+
+def _program(mapping: AccountMapping, account_reference: str) -> str:
+    match = mapping.route(account_reference)
+    return match.program if match else ""
+
+
+def _hash(body: bytes) -> bytes:
+    """Of the values, so that spacing and the order of keys don't count."""
+    return hashlib.sha256(orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)).digest()
+
+
 # -- C2B confirmations ------------------------------------------------------------------------------------------------
 
 
-def _apply_confirmations(rows: Sequence[Claimed], channels: dict[UUID, MpesaChannel]) -> None:
-    mappings = {channel.pk: AccountMapping(channel.account_mapping) for channel in channels.values()}
-    read: dict[tuple[UUID, str], tuple[Claimed, C2BPayment]] = {}
-    repeats: list[tuple[Claimed, C2BPayment]] = []
+def _read_confirmations(
+    rows: Sequence[Claimed], channels: dict[UUID, MpesaChannel]
+) -> list[tuple[Claimed, C2BPayment]]:
+    read = []
     for row in rows:
         try:
             paid = parse_c2b(row.body)
@@ -207,35 +243,39 @@ def _apply_confirmations(rows: Sequence[Claimed], channels: dict[UUID, MpesaChan
             row.quarantine(Reason.UNREADABLE, problem.reason)
             continue
         row.dedup_key, row.body_hash = paid.receipt, _hash(row.body)
-        if paid.shortcode not in channels[row.channel_id].shortcodes:
-            row.quarantine(Reason.FOREIGN_SHORTCODE, f"It names shortcode {paid.shortcode}.")
-        elif (row.channel_id, paid.receipt) in read:
-            repeats.append((row, paid))
+        if paid.shortcode in channels[row.channel_id].shortcodes:
+            read.append((row, paid))
         else:
-            read[row.channel_id, paid.receipt] = (row, paid)
-    new = record_payments(
-        reports=[
-            PaymentReport(
-                receipt=paid.receipt,
-                channel=channels[row.channel_id],
-                payer=paid.msisdn,
-                payer_name=" ".join(filter(None, (paid.first_name, paid.middle_name, paid.last_name))),
-                amount=paid.amount,
-                account_reference=paid.account_reference,
-                routed_to=_program(mappings[row.channel_id], paid.account_reference),
-                source=Payment.Source.CONFIRMATION,
-                paid_at=paid.paid_at,
-                callback_id=row.id,
-            )
-            for row, paid in read.values()
-        ]
+            row.quarantine(Reason.FOREIGN_SHORTCODE, f"It names shortcode {paid.shortcode}.")
+    return read
+
+
+def _c2b_report(row: Claimed, paid: C2BPayment, channel: MpesaChannel, mapping: AccountMapping) -> PaymentReport:
+    return PaymentReport(
+        receipt=paid.receipt,
+        channel=channel,
+        payer=paid.msisdn,
+        payer_name=" ".join(filter(None, (paid.first_name, paid.middle_name, paid.last_name))),
+        amount=paid.amount,
+        account_reference=paid.account_reference,
+        routed_to=_program(mapping, paid.account_reference),
+        source=Payment.Source.CONFIRMATION,
+        paid_at=paid.paid_at,
+        callback_id=row.id,
     )
-    are_new = {(payment.channel_id, payment.receipt) for payment in new}
-    known = [pair for key, pair in read.items() if key not in are_new]
-    for row, _ in repeats:
-        first, _ = read[row.channel_id, row.dedup_key]
-        if row.body_hash != first.body_hash:
-            _raise_alarm(row)
+
+
+def _check_repeats(confirmed: Sequence[tuple[Claimed, C2BPayment]], *, recorded_now: set[tuple[UUID, str]]) -> None:
+    """M-PESA may repeat itself, but not with other news under the same receipt."""
+    first: dict[tuple[UUID, str], Claimed] = {}
+    known = []
+    for row, paid in confirmed:
+        same = first.setdefault((row.channel_id, paid.receipt), row)
+        if same is not row:
+            if row.body_hash != same.body_hash:
+                _raise_alarm(row)
+        elif (row.channel_id, paid.receipt) not in recorded_now:
+            known.append((row, paid))
     _check_against_earlier(known)
 
 
@@ -264,20 +304,19 @@ def _raise_alarm(row: Claimed) -> None:
     logger.error("Delivery %s reports %s with another content than before.", row.id, row.dedup_key)
 
 
-def _program(mapping: AccountMapping, account_reference: str) -> str:
-    match = mapping.route(account_reference)
-    return match.program if match else ""
-
-
-def _hash(body: bytes) -> bytes:
-    """Of the values, so that spacing and the order of keys don't count."""
-    return hashlib.sha256(orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)).digest()
-
-
 # -- STK callbacks ----------------------------------------------------------------------------------------------------
 
 
-def _apply_stk_callbacks(rows: Sequence[Claimed], channels: dict[UUID, MpesaChannel], *, now: datetime) -> None:
+class PaidPrompt(NamedTuple):
+    """An answer to a prompt of ours, that the customer paid."""
+
+    row: Claimed
+    result: StkResult
+    request: PaymentRequest
+
+
+def _read_stk_callbacks(rows: Sequence[Claimed], *, now: datetime) -> list[PaidPrompt]:
+    """Lock the requests that these answer, note the refusals, and return what was paid."""
     results: list[tuple[Claimed, StkResult]] = []
     for row in rows:
         try:
@@ -288,8 +327,7 @@ def _apply_stk_callbacks(rows: Sequence[Claimed], channels: dict[UUID, MpesaChan
         row.dedup_key, row.body_hash = result.checkout_request_id[:80], _hash(row.body)
         results.append((row, result))
     asked = requests.lock_by_checkout_ids([result.checkout_request_id for _, result in results])
-    reports = []
-    paid: list[tuple[StkResult, PaymentRequest]] = []
+    paid = []
     for row, result in results:
         request = asked.get(result.checkout_request_id)
         if request is None or request.channel_id != row.channel_id:
@@ -302,13 +340,13 @@ def _apply_stk_callbacks(rows: Sequence[Claimed], channels: dict[UUID, MpesaChan
                 Reason.AMOUNT_MISMATCH, f"It reports KES {result.amount}; we asked for KES {request.amount}."
             )
         else:
-            reports.append(_stk_report(row, result, request, channels[row.channel_id]))
-            paid.append((result, request))
-    record_payments(reports=_first_of_each(reports))
-    requests.note_paid(paid=[(request, result.receipt or "") for result, request in paid], now=now)
+            paid.append(PaidPrompt(row, result, request))
+    return paid
 
 
-def _stk_report(row: Claimed, result: StkResult, request: PaymentRequest, channel: MpesaChannel) -> PaymentReport:
+def _stk_report(
+    row: Claimed, result: StkResult, request: PaymentRequest, channel: MpesaChannel, mapping: AccountMapping
+) -> PaymentReport:
     return PaymentReport(
         receipt=result.receipt or "",
         channel=channel,
@@ -316,16 +354,11 @@ def _stk_report(row: Claimed, result: StkResult, request: PaymentRequest, channe
         payer_name="",
         amount=Decimal(request.amount),
         account_reference=request.account_reference,
-        routed_to=_program(AccountMapping(channel.account_mapping), request.account_reference),
+        routed_to=_program(mapping, request.account_reference),
         source=Payment.Source.STK,
         paid_at=result.paid_at or row.received_at,
         callback_id=row.id,
     )
-
-
-def _first_of_each(reports: Sequence[PaymentReport]) -> list[PaymentReport]:
-    """One statement can't insert the same receipt twice."""
-    return list({(report.channel.pk, report.receipt): report for report in reversed(reports)}.values())
 
 
 # -- Results and time-outs --------------------------------------------------------------------------------------------

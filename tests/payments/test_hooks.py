@@ -4,6 +4,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from random import Random
 from types import SimpleNamespace
 
 import pytest
@@ -123,6 +124,46 @@ def test_confirmations_and_stk_results_of_one_receipt_at_once_are_one_payment_an
         assert [(entry.kind, entry.points) for entry in PointsEntry.objects.all()] == [("EARN", 1)]
         assert Member.objects.get().points_balance == 1
         assert DayTotal.objects.get().payment_count == 1
+
+
+def test_workers_with_small_batches_of_one_days_news_wait_for_each_other_instead_of_deadlocking(
+    kilimo, post, body, in_threads
+):
+    receipts = [f"SGB{number:07d}" for number in range(1, 25)]
+    with tenant_context(kilimo.tenant):
+        for receipt in receipts:
+            PaymentRequest.objects.create(
+                channel=kilimo.channel,
+                environment=kilimo.channel.environment,
+                phone_number="254708374149",
+                amount=1,
+                account_reference="INV-204",
+                transaction_desc="Payment",
+                requested_by="cashier@kilimo.example",
+                checkout_request_id=f"ws_CO_{receipt}",
+            )
+    deliveries = []
+    for receipt in receipts:
+        confirmed = body("c2b_confirmation_masked.json", TransID=receipt, TransAmount="1.00", BillRefNumber="INV-204")
+        answered = body("stk_callback_paid.json").replace(b"ws_CO_191220191020363925", f"ws_CO_{receipt}".encode())
+        deliveries.append(("c2b-confirmation", confirmed))
+        deliveries.append(("stk-callback", answered.replace(b"NLJ7RT61SV", receipt.encode())))
+    Random(204).shuffle(deliveries)
+    for delivery in deliveries:
+        post(kilimo.channel, *delivery)
+
+    def apply_in_small_batches():
+        with tenant_context(kilimo.tenant):
+            return drain.apply_pending(now=timezone.now(), limit=5)
+
+    taken = in_threads(*[apply_in_small_batches] * 8)
+
+    assert all(isinstance(count, int) for count in taken), taken
+    apply_all(kilimo.tenant)
+    with tenant_context(kilimo.tenant):
+        assert Payment.objects.count() == len(receipts)
+        assert PaymentRequest.objects.filter(status="SUCCEEDED").count() == len(receipts)
+        assert sum(DayTotal.objects.values_list("payment_count", flat=True)) == len(receipts)
 
 
 def test_many_receipts_in_many_orders_are_recorded_once_each(kilimo, post, body, in_threads):
