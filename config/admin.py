@@ -29,7 +29,7 @@ from django_otp.util import random_hex
 import audit.admin
 import payments.admin
 import tenants.admin
-from tenants import operators
+from tenants import operators, second_factor
 from tenants.actors import operator
 from tenants.errors import DomainError
 from tenants.models import User
@@ -120,7 +120,7 @@ class OperatorSite(admin.AdminSite):
     def prove(self, request: HttpRequest) -> HttpResponse:
         """Ask for a code of the second factor."""
         user = _user(request)
-        if not operators.has_second_factor(user):
+        if not second_factor.has_second_factor(user):
             return HttpResponseRedirect(_with_next(request, "admin:second_factor_set_up"))
         form = CodeForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
@@ -139,7 +139,7 @@ class OperatorSite(admin.AdminSite):
     def set_up(self, request: HttpRequest) -> HttpResponse:
         """Show a new authenticator's key, and take it once a code shows that the operator holds it."""
         user = _user(request)
-        if operators.has_second_factor(user) and not self.has_permission(request):
+        if second_factor.has_second_factor(user) and not self.has_permission(request):
             return HttpResponseRedirect(_with_next(request, "admin:second_factor"))
         if request.method == "GET" or _KEY_IN_SESSION not in request.session:
             request.session[_KEY_IN_SESSION] = random_hex(20)
@@ -166,7 +166,7 @@ class OperatorSite(admin.AdminSite):
                     "next": _next(request) or reverse("admin:index"),
                 }
                 return TemplateResponse(request, "admin/recovery_codes.html", context)
-        authenticator = operators.unsaved_authenticator(user, key=key)
+        authenticator = second_factor.unsaved_authenticator(user, key=key)
         context = {
             **self.each_context(request),
             "title": "Set up your second factor",

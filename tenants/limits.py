@@ -13,6 +13,7 @@ from audit.ids import new_id
 from tenants.errors import DomainError
 
 INVITATIONS_PER_HOUR = 60  # of one business
+PROOFS_PER_HOUR = 20  # wrong passwords and codes of one person who is signed in
 
 
 class TooManyAttempts(DomainError):
@@ -58,6 +59,8 @@ def _limit(door: str) -> int:
     """How many knocks an hour: `sign_up` and `sign_in` are settings, written as REST framework writes them."""
     if door == "invitation":
         return INVITATIONS_PER_HOUR
+    if door == "prove_again":
+        return PROOFS_PER_HOUR
     return int(str(api_settings.DEFAULT_THROTTLE_RATES[door]).removesuffix("/hour"))
 
 

@@ -295,6 +295,9 @@ class InboundCallback(models.Model):
             models.Index(fields=["tenant", "due_at"], condition=Q(state="PENDING"), name="inbound_pending"),
             models.Index(fields=["tenant", "kind", "dedup_key"], condition=~Q(dedup_key=""), name="inbound_dedup"),
             models.Index(fields=["received_at"], condition=Q(state="QUARANTINED"), name="inbound_quarantined"),
+            models.Index(
+                fields=["channel_id", "received_at"], condition=Q(kind="C2B_VALIDATION"), name="inbound_validation"
+            ),
         ]
 
     def __str__(self) -> str:

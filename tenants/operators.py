@@ -1,7 +1,6 @@
 """What operators of the platform do that is not about one business: prove who they are, see what is wrong, push on.
 
-An operator signs in with a password and a second factor: a code of an authenticator app, or one of ten recovery codes
-that are good once each (django-otp keeps both, slows guessing down and refuses a code the second time).
+An operator signs in with a password and a second factor (`tenants.second_factor`).
 """
 
 from collections.abc import Sequence
@@ -12,45 +11,22 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count
 from django.db.models.functions import Now
-from django_otp import user_has_device
 from django_otp.models import Device
-from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
 import audit.services
 from audit.services import Actor
-from tenants.errors import DomainError, NotPermitted
+from tenants import second_factor
+from tenants.errors import NotPermitted
 from tenants.models import DueTask, InboundCallback, Tenant, TenantActivity, User
 from tenants.permissions import require_operator
 
-_RECOVERY_CODES = 10
 _PROVISIONING_TAKES_AT_MOST = timedelta(minutes=5)
 _DELIVERY_WAITS_AT_MOST = timedelta(minutes=5)
 _FAILING_AFTER_ATTEMPTS = 3
 
 
-class WrongCode(DomainError):
-    code = "wrong_code"
-
-
-class TooManyCodes(DomainError):
-    """Wrong codes came one after the other: the next is looked at only after a wait that doubles each time."""
-
-    code = "too_many_codes"
-    status = 429
-
-
 class SecondFactorNeeded(NotPermitted):
     code = "second_factor_needed"
-
-
-def has_second_factor(user: User) -> bool:
-    return bool(user_has_device(user))
-
-
-def unsaved_authenticator(user: User, *, key: str) -> TOTPDevice:
-    """The authenticator that `key` (40 hexadecimal digits) would make; its `config_url` goes into the QR code."""
-    return TOTPDevice(user=user, name="Authenticator", key=key)
 
 
 @transaction.atomic
@@ -67,42 +43,27 @@ def set_up_second_factor(
     """
     require_operator(actor)
     User.objects.select_for_update().get(pk=user.pk)
-    if has_second_factor(user) and proved_by is None:
+    if second_factor.has_second_factor(user) and proved_by is None:
         raise SecondFactorNeeded("Prove your present second factor first.")
-    TOTPDevice.objects.filter(user=user).delete()
-    StaticDevice.objects.filter(user=user).delete()
-    authenticator = unsaved_authenticator(user, key=key)
-    if not authenticator.verify_token(code):
-        raise WrongCode("This is not the code that the app shows now.")
-    recovery = StaticDevice.objects.create(user=user, name="Recovery codes")
-    codes = [StaticToken.random_token() for _ in range(_RECOVERY_CODES)]
-    StaticToken.objects.bulk_create(StaticToken(device=recovery, token=each) for each in codes)
+    made = second_factor.replace(user, key=key, code=code)
     audit.services.record(actor=actor, action="operator.second_factor_set_up", subject=user)
-    return authenticator, codes
+    return made
 
 
 def prove_second_factor(*, actor: Actor, user: User, code: str) -> Device:
-    """The device that `code` came from: six digits from the authenticator, anything else from the recovery codes.
+    """The device that an operator's code came from.
 
-    :raises WrongCode: if it is from neither, or was used before.
+    :raises WrongCode: if it is from none, or was used before.
     :raises TooManyCodes: while too many wrong ones are remembered.
     """
     require_operator(actor)
-    kind = TOTPDevice if len(code) == 6 and code.isdecimal() else StaticDevice
-    with transaction.atomic():
-        device = kind.objects.devices_for_user(user, confirmed=True).select_for_update().first()
-        is_allowed = device is not None and device.verify_is_allowed()[0]
-        # A wrong code is counted on the device, so it is refused after the commit.
-        is_proved = is_allowed and device.verify_token(code)
-        if is_proved:
-            audit.services.record(
-                actor=actor, action="operator.signed_in", subject=user, after={"second_factor": device.name}
-            )
-    if device is not None and not is_allowed:
-        raise TooManyCodes("Too many wrong codes. Wait a little, then try the next one.")
-    if not is_proved:
-        raise WrongCode("This code is wrong, or was used before.")
-    return device
+    return second_factor.prove(
+        user,
+        code=code,
+        record=lambda device: audit.services.record(
+            actor=actor, action="operator.signed_in", subject=user, after={"second_factor": device.name}
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -261,5 +261,9 @@ class Migration(migrations.Migration):
             model_name='callbackroute',
             index=models.Index(fields=['tenant', 'channel_id'], name='callback_route_channel'),
         ),
+        migrations.AddIndex(
+            model_name='inboundcallback',
+            index=models.Index(condition=models.Q(('kind', 'C2B_VALIDATION')), fields=['channel_id', 'received_at'], name='inbound_validation'),
+        ),
         migrations.RunSQL(ANNOUNCE_CHANGES, FORGET_ANNOUNCING),
     ]
