@@ -7,12 +7,14 @@ from typing import Any, TypedDict
 from channels.fields import UndecipherableSecret
 from channels.mapping import check_rules, known_programs
 from channels.models import Environment, MpesaChannel
+from channels.msisdn import InvalidPhoneNumber, normalise
 from tenants.errors import Invalid
 
 SANDBOX_SHORTCODE = "174379"  # Safaricom's public number for trying out prompts (daraja.md section 27)
 HIGHEST_AMOUNT_KES = 250_000  # that M-PESA moves in one payment (daraja.md section 26)
 _KEYS = frozenset({"consumer_key", "consumer_secret", "passkey"})  # of which doors show the last four characters
 _NOTES_MAX = 2000
+_ACCOUNTS_MAX, _ACCOUNT_NAME_MAX, _FLOAT_MAX_KES = 20, 80, 10**12
 _LINES = dict.fromkeys(map(ord, "\r\n\t"))
 _KEY_LENGTHS = range(8, 257)  # Daraja's keys and passkeys have 16 to 64
 _PASSWORD_LENGTHS = range(4, 129)
@@ -48,6 +50,8 @@ class ChannelDetails(TypedDict, total=False):
     minimum_amount: int | None
     maximum_amount: int | None
     accepts_unmapped: bool
+    nominated_number: str
+    low_float: Mapping[str, int]
     notes: str
 
 
@@ -190,6 +194,27 @@ def _amount(value: Any) -> int | None:
     return value
 
 
+def _phone_number(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _Wrong("Enter a text.")
+    try:
+        return normalise(value) if value.strip() else ""
+    except InvalidPhoneNumber as problem:
+        raise _Wrong(str(problem)) from None
+
+
+def _low_float(value: Any) -> dict[str, int]:
+    """KES by the account's name, as M-PESA's balances name it: `{"Utility Account": 5000}`."""
+    if not isinstance(value, dict) or len(value) > _ACCOUNTS_MAX:
+        raise _Wrong(f"Write the accounts with their amounts, at most {_ACCOUNTS_MAX}.")
+    for name, amount in value.items():
+        if not (name and len(name) <= _ACCOUNT_NAME_MAX and name.isprintable() and name == name.strip()):
+            raise _Wrong(f"“{name[:_ACCOUNT_NAME_MAX]}” is not the name of an account, like Utility Account.")
+        if isinstance(amount, bool) or not isinstance(amount, int) or not 1 <= amount <= _FLOAT_MAX_KES:
+            raise _Wrong(f"Enter whole shillings from 1 to {_FLOAT_MAX_KES:,} for {name}.")
+    return dict(value)
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise _Wrong("Answer true or false.")
@@ -213,5 +238,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "minimum_amount": _amount,
     "maximum_amount": _amount,
     "accepts_unmapped": _flag,
+    "nominated_number": _phone_number,
+    "low_float": _low_float,
     "notes": _text(_NOTES_MAX, lines=True),
 }

@@ -66,6 +66,11 @@ class AccountMapping:
             return self._wildcards[(found.lastindex or 0) - 1]
         return self._default
 
+    def program_of(self, account_reference: str) -> str:
+        """The code of the program that what the customer typed belongs to; empty if to none."""
+        match = self.route(account_reference)
+        return match.program if match else ""
+
     def consider(self, account_reference: str) -> Iterator[tuple[Match, bool]]:
         """Every rule in the order of precedence, and whether it fits: the first that fits is the one that wins."""
         typed = normalise(account_reference)

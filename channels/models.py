@@ -211,8 +211,8 @@ class SmsMessage(models.Model):
 
 
 class Problem(models.Model):
-    """Something about a channel that a person has to know of. One is open for each subject; it closes by itself when
-    what was wrong is right again, or when a person closes it."""
+    """Something about a channel that a person has to know of. One of each subject is not closed; it closes by itself
+    when what was wrong is right again. Until then a person may dismiss it: it is out of sight, and not noted anew."""
 
     class Kind(models.TextChoices):
         SILENT = "SILENT", "no payments, where there usually are some"
@@ -233,8 +233,9 @@ class Problem(models.Model):
     who = models.CharField(max_length=16)  # who has to act: channels.daraja.explanations.Who
     opened_at = models.DateTimeField()
     seen_at = models.DateTimeField()  # when it was last found to be so
+    dismissed_at = models.DateTimeField(null=True)
+    dismissed_by = models.CharField(max_length=254, blank=True)
     closed_at = models.DateTimeField(null=True)
-    closed_by = models.CharField(max_length=254, blank=True)  # '' when it went away by itself
 
     class Meta:
         constraints = [
@@ -247,6 +248,11 @@ class Problem(models.Model):
     def __str__(self) -> str:
         return self.sentence
 
+    @property
+    def state(self) -> str:
+        """`open`, `dismissed` or `closed`."""
+        return "closed" if self.closed_at else "dismissed" if self.dismissed_at else "open"
+
 
 class IdempotencyKey(models.Model):
     """A caller's own name for one request that moves money or sends messages, and what it was answered.
@@ -257,7 +263,7 @@ class IdempotencyKey(models.Model):
     id = UUIDv7Field(primary_key=True)
     environment = models.CharField(max_length=10, choices=Environment.choices)
     key = models.CharField(max_length=255)
-    request_hash = models.BinaryField(max_length=32)  # SHA-256 of method, path and body
+    request_hash = models.BinaryField(max_length=32)  # SHA-256 of who asked, method, path and content
     status = models.PositiveSmallIntegerField()  # of the HTTP answer
     body = models.JSONField()
     created_at = models.DateTimeField()

@@ -15,6 +15,7 @@ from tenants.errors import DomainError
 
 PRACTICE_ACTOR = system_actor("practice")  # who connects a practice channel that nobody gave a number
 _TIMEOUT_S = (3.0, 10.0)
+_PLAY_MONEY = 500_000  # KES in each account that pays out, so that payouts can be practised at once
 
 
 class PracticeUnavailable(DomainError):
@@ -60,7 +61,7 @@ def open_practice_organisation(
 
     :raises PracticeUnavailable: if the simulator can't be reached or refuses.
     """
-    wanted = {"name": name, "kind": kind}
+    wanted = {"name": name, "kind": kind, "opening_balance": _PLAY_MONEY, "working_balance": _PLAY_MONEY}
     if shortcode:
         answer = _ask("PUT", f"/organisations/{shortcode}", wanted)
     else:

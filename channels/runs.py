@@ -1,14 +1,18 @@
-"""Proving a channel's credentials with Safaricom, and telling Safaricom where to report its payments: step by step.
+"""Proving a channel's credentials with Safaricom, telling Safaricom where to report its payments, and examining
+everything that has to work (`channels.doctor`): step by step.
 
 A run is a row that people watch. A worker takes its steps, each of them in the open: what was tried, what Safaricom
 said, what that means, what to do now and who has to. Calls to Safaricom happen outside transactions, each step's state
 is committed as it happens, and every step may be taken again, so a worker that dies costs nothing.
 
-Verification's last step, the balance query, is answered later, by a delivery to our hooks: `apply_result`.
+The last step of verification and of the doctor, the balance query, is answered later, by a delivery to our hooks:
+`apply_result`.
 """
 
+import contextlib
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,8 +24,8 @@ from django.utils import timezone
 
 import audit.services
 from audit.ids import public_id
-from audit.services import Actor
-from channels import tasks
+from audit.services import Actor, system_actor
+from channels import doctor, tasks
 from channels.daraja.explanations import Who
 from channels.daraja.payloads import AsyncResult, QueueTimeout
 from channels.fields import UndecipherableSecret
@@ -54,6 +58,7 @@ from tenants.queue import enqueue
 
 LONGEST_RUN = timedelta(minutes=10)  # a run that is older ended somewhere without a verdict
 LONGEST_WAIT_S = 30
+DOCTOR_ACTOR = system_actor("connection doctor")
 _POLL_S = 0.2
 _OPEN = frozenset({"waiting", "running"})  # states of a step that has to be taken
 _waiting_requests = threading.BoundedSemaphore(3)  # each of them holds a thread of the web process
@@ -76,15 +81,18 @@ class RunInProgress(Conflict):
 
 @transaction.atomic
 def request_run(*, channel_id: UUID, kind: Kind, actor: Actor, now: datetime) -> ChannelRun:
-    """Have a channel verified, or its URLs registered, in the background. Asking again while it runs is the same run.
+    """Have a channel verified, its URLs registered, or everything examined, in the background.
+
+    Asking again while it runs is the same run. The doctor looks at every channel, however far it is.
 
     :raises NotConfigured, NotVerified: if a step before is missing.
     :raises ShortcodeBelongsToAnother: if another business proved that the live number is its own.
-    :raises RunInProgress: if a run of the other kind is under way.
+    :raises RunInProgress: if a run of another kind is under way.
     """
-    require(actor, Permission.CHANNELS_CHANGE)
+    require(actor, Permission.MPESA_ASK if kind == Kind.DOCTOR else Permission.CHANNELS_CHANGE)
     channel = lock_channel(channel_id)
-    require_steps_before(channel, kind.lower())
+    if kind != Kind.DOCTOR:
+        require_steps_before(channel, kind.lower())
     refuse_anothers_shortcode(channel)
     under_way = channel.runs.filter(status=Status.PENDING).first()
     if under_way and under_way.kind != kind:
@@ -94,8 +102,8 @@ def request_run(*, channel_id: UUID, kind: Kind, actor: Actor, now: datetime) ->
     run = ChannelRun.objects.create(
         channel=channel,
         kind=kind,
-        steps=[_new_entry(key, step) for key, step in STEPS[kind].items()],
-        details={"proved": [], "organisation_name": ""},
+        steps=[_new_entry(key, step) for key, step in _steps(kind).items()],
+        details={"proved": [], "organisation_name": "", "codes": {}},
         requested_by=asdict(actor) | {"id": str(actor.id) if actor.id else None},
         created_at=now,
     )
@@ -163,8 +171,18 @@ class Failure:
 def failure_of(run: ChannelRun) -> Failure | None:
     if run.status != Status.FAILED:
         return None
-    step = next(step for step in run.steps if step["state"] == "failed")
+    step = [step for step in run.steps if step["state"] == "failed"][-1]  # the one that ended it
     return Failure(run.error_code, step["meaning"], step["do_now"], step["who"])
+
+
+def examine_nightly(*, channel_id: UUID, now: datetime) -> None:
+    """Have the doctor look at a channel, and again tomorrow night, as long as it is in service."""
+    channel = MpesaChannel.objects.without_secrets().filter(pk=channel_id).first()
+    if channel is None or channel.activated_at is None or channel.suspended_at is not None:
+        return
+    with contextlib.suppress(RunInProgress, ShortcodeBelongsToAnother):
+        request_run(channel_id=channel_id, kind=Kind.DOCTOR, actor=DOCTOR_ACTOR, now=now)
+    enqueue(tasks.examine_channel, due_at=doctor.next_night(channel, now=now), channel_id=str(channel_id))
 
 
 # -- Carrying out -----------------------------------------------------------------------------------------------------
@@ -180,14 +198,17 @@ def carry_out(*, run_id: UUID, now: datetime) -> None:
             _end(run_id, _next_key(run), TOOK_TOO_LONG)
             return
         channel = MpesaChannel.objects.without_secrets().get(pk=run.channel_id)  # each step reads those that it needs
-        for key, step in STEPS[Kind(run.kind)].items():
+        for key, step in _steps(Kind(run.kind)).items():
             if _entry_of(run, key)["state"] not in _OPEN:
                 continue
             run = _write(run_id, key, "running")
-            finding = step.take(channel, run)
+            if run.kind == Kind.DOCTOR:
+                finding = doctor.take(key, step, channel=channel, run=run)
+            else:
+                finding = step.take(channel, run)
             if finding is None:
                 return
-            if finding.state == "failed":
+            if _is_the_end(run, finding):
                 _end(run_id, key, finding)
                 return
             run = _write(run_id, key, finding)
@@ -196,6 +217,15 @@ def carry_out(*, run_id: UUID, now: datetime) -> None:
         _end(run_id, _next_key(run), UNREADABLE_SECRET)
     except RunEnded:
         pass
+
+
+def _steps(kind: Kind) -> Mapping[str, Step]:
+    return doctor.doctors_steps() if kind == Kind.DOCTOR else STEPS[kind]
+
+
+def _is_the_end(run: ChannelRun, finding: Finding) -> bool:
+    """The doctor goes on after a failure: the other steps are to be looked at, too."""
+    return finding.state == "failed" and run.kind != Kind.DOCTOR
 
 
 def apply_result(result: AsyncResult) -> bool:
@@ -226,7 +256,7 @@ def _take_in(originator_conversation_id: str, conversation_id: str, finding: Fin
         return False
     if run.status != Status.PENDING:
         _take_in_late(run, finding)
-    elif finding.state == "failed":
+    elif _is_the_end(run, finding):
         _end(run.pk, "account_balance", finding)
     else:
         _write(run.pk, "account_balance", finding)
@@ -242,8 +272,11 @@ def _take_in_late(run: ChannelRun, finding: Finding) -> None:
     run.save(update_fields=["steps", "details"])
     channel = lock_channel(run.channel_id)
     if not _is_outdated(run, channel):
-        _date_proofs(channel, run, now=timezone.now())
+        now = timezone.now()
+        _date_proofs(channel, run, now=now)
         settle(channel)
+        if run.kind == Kind.DOCTOR:
+            doctor.note_findings(channel=channel, run=run, now=now)
 
 
 # -- The verdict ------------------------------------------------------------------------------------------------------
@@ -280,6 +313,12 @@ def _conclude(run: ChannelRun, channel: MpesaChannel, *, now: datetime) -> Findi
             who=Who.YOU.value,
             code="changed_meanwhile",
         )
+    if run.kind == Kind.DOCTOR:
+        channel.organisation_name = run.details["organisation_name"] or channel.organisation_name
+        _date_proofs(channel, run, now=now)
+        settle(channel)
+        doctor.note_findings(channel=channel, run=run, now=now)
+        return None
     if "shortcode" in run.details["proved"]:
         try:
             claim_shortcode(channel, now=now)
@@ -290,6 +329,8 @@ def _conclude(run: ChannelRun, channel: MpesaChannel, *, now: datetime) -> Findi
         channel.verified_at = now
         channel.first_verified_at = channel.first_verified_at or now
         channel.organisation_name = run.details["organisation_name"] or channel.organisation_name
+        if "pull" in run.details["proved"]:
+            channel.pull_registered_at = channel.pull_registered_at or now
         run.details["verified_at"] = now.isoformat()
         _date_proofs(channel, run, now=now)
     else:
@@ -350,6 +391,7 @@ def _note(run: ChannelRun, key: str, finding: Finding) -> None:
         at=timezone.now().isoformat(),
     )
     run.details["proved"] = [*run.details["proved"], *finding.proves]
+    run.details["codes"][key] = finding.code
     run.details["organisation_name"] = finding.organisation_name or run.details["organisation_name"]
 
 

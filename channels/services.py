@@ -9,14 +9,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, models, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 import audit.services
 from audit.services import Actor
 from channels import tasks
 from channels.connection import is_connected_to
 from channels.details import FIXED, PROVED, REGISTERED, ChannelDetails, enter
-from channels.models import Environment, MpesaChannel
+from channels.models import Environment, MpesaChannel, Problem
+from channels.signals import channel_activated
 from channels.status import NotActive, Status, require_steps_before, status_of
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.models import CallbackRoute, ProductionShortcode, TenantActivity
@@ -86,7 +87,7 @@ def create_channel(
         _make_primary(channel)
     channel.save(force_insert=True)
     _write_route(channel)
-    _note_activity()
+    note_activity()
     audit.services.record(
         actor=actor,
         action="channel.created",
@@ -168,6 +169,7 @@ def activate_channel(*, channel_id: UUID, actor: Actor, now: datetime) -> MpesaC
     before = channel.status
     channel.activated_at, channel.suspended_at = now, None
     settle(channel)
+    channel_activated.send(sender=MpesaChannel, channel=channel)
     _record_status(channel, action="channel.activated", before=before, actor=actor)
     return channel
 
@@ -220,9 +222,14 @@ def rotate_callback_token(*, channel_id: UUID, actor: Actor, now: datetime) -> R
     return Rotation(channel, old_ends_at, sentence)
 
 
-def callback_url(channel: MpesaChannel, kind: str) -> str:
-    """Where Safaricom reports to: kind is `c2b-validation`, `c2b-confirmation`, `stk-callback`, `result`, `timeout`."""
-    return f"{settings.TUZO_PUBLIC_URL}/h/{channel.callback_token}/{kind}"
+def callback_url(channel: MpesaChannel, kind: str, about: UUID | None = None) -> str:
+    """Where Safaricom reports to. `about`: the row of ours that the answer will be about, for the drain to find it.
+
+    `kind` is `c2b-validation`, `c2b-confirmation`, `stk-callback`, `result`, `timeout`, `standing-order` or
+    `invoice-payment`.
+    """
+    url = f"{settings.TUZO_PUBLIC_URL}/h/{channel.callback_token}/{kind}"
+    return f"{url}/{about.hex}" if about else url
 
 
 def lock_channel(channel_id: UUID) -> MpesaChannel:
@@ -240,7 +247,7 @@ def settle(channel: MpesaChannel) -> None:
     channel.save()
     rules = _validation_rules(channel)
     _routes(channel).exclude(rules=rules).update(rules=rules)
-    _note_activity()
+    note_activity()
 
 
 def claim_shortcode(channel: MpesaChannel, *, now: datetime) -> None:
@@ -347,10 +354,11 @@ def _validation_rules(channel: MpesaChannel) -> dict[str, Any]:
     }
 
 
-def _note_activity() -> None:
-    """What operators see of the channels without opening the schema."""
+def note_activity() -> None:
+    """Write down what operators see of the channels without opening the schema, in the caller's commit."""
     in_service = MpesaChannel.objects.exclude(activated_at=None).filter(suspended_at=None)
-    troubled = in_service.filter(Q(verified_at=None) | Q(urls_registered_at=None))
+    is_troubled = Exists(Problem.objects.filter(channel=OuterRef("pk"), closed_at=None, dismissed_at=None))
+    troubled = in_service.filter(Q(verified_at=None) | Q(urls_registered_at=None) | is_troubled)
     health = TenantActivity.Health.NONE
     if in_service.exists():
         health = TenantActivity.Health.PROBLEM if troubled.exists() else TenantActivity.Health.GOOD

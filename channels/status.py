@@ -36,7 +36,7 @@ class _Step(NamedTuple):
     do_now: str
 
 
-def _only_prompts(channel: MpesaChannel) -> bool:
+def only_prompts(channel: MpesaChannel) -> bool:
     """Safaricom's public sandbox number takes prompts, but no URLs: nobody owns it (daraja.md sections 7 and 27)."""
     return channel.environment == Environment.SANDBOX and channel.shortcode == SANDBOX_SHORTCODE
 
@@ -56,7 +56,7 @@ _STEPS = (
     ),
     _Step(
         "register_urls",
-        lambda channel: channel.urls_registered_at is not None or _only_prompts(channel),
+        lambda channel: channel.urls_registered_at is not None or only_prompts(channel),
         UrlsNotRegistered,
         "Register this channel's URLs, so that Safaricom reports its payments here.",
     ),

@@ -45,7 +45,7 @@ class Finding:
     do_now: str = ""
     who: str = Who.NOBODY.value
     code: str = ""  # of a failure
-    proves: tuple[str, ...] = ()  # secrets by column, and "shortcode": that the number is the business's
+    proves: tuple[str, ...] = ()  # secrets by column, "shortcode": the number is the business's, "pull": it is listed
     organisation_name: str = ""
 
 
@@ -61,7 +61,7 @@ def lock_run(run_id: UUID) -> ChannelRun:
     return run
 
 
-def _check_credentials(channel: MpesaChannel, run: ChannelRun) -> Finding:
+def check_credentials(channel: MpesaChannel, run: ChannelRun) -> Finding:
     saved = channel.secret_notes.keys()
     if not channel.has_keys:
         return _missing("The consumer key or the consumer secret is not saved.")
@@ -77,15 +77,15 @@ def _check_credentials(channel: MpesaChannel, run: ChannelRun) -> Finding:
     return Finding("ok", meaning=" ".join(without))
 
 
-def _fetch_token(channel: MpesaChannel, run: ChannelRun) -> Finding:
+def fetch_token(channel: MpesaChannel, run: ChannelRun) -> Finding:
     try:
         daraja_client(channel).check_keys()
     except DarajaError as error:
-        return _refused(error)
+        return refused(error)
     return Finding("ok", meaning="Safaricom accepts the keys.", proves=("consumer_key", "consumer_secret"))
 
 
-def _probe_passkey(channel: MpesaChannel, run: ChannelRun) -> Finding:
+def probe_passkey(channel: MpesaChannel, run: ChannelRun) -> Finding:
     """Safaricom checks number and passkey before it looks for the prompt, so "does not exist" proves both (section 6).
 
     Nobody's phone rings.
@@ -99,11 +99,11 @@ def _probe_passkey(channel: MpesaChannel, run: ChannelRun) -> Finding:
             checkout_request_id=f"ws_CO_{timezone.now():%d%m%Y%H%M%S}{secrets.randbelow(10**12):012}",
         )
     except DarajaError as error:
-        return _refused(error)
+        return refused(error)
     return Finding("ok", state.result_desc, "The passkey belongs to this number.", proves=("passkey", "shortcode"))
 
 
-def _look_up_name(channel: MpesaChannel, run: ChannelRun) -> Finding:
+def look_up_name(channel: MpesaChannel, run: ChannelRun) -> Finding:
     is_paybill = channel.kind == MpesaChannel.Kind.PAYBILL
     try:
         found = daraja_client(channel).organisation_name(
@@ -111,12 +111,27 @@ def _look_up_name(channel: MpesaChannel, run: ChannelRun) -> Finding:
             identifier_type=IdentifierType.SHORTCODE if is_paybill else IdentifierType.TILL,
         )
     except DarajaError as error:
-        return replace(_refused(error), state="warning", do_now="Nothing: this is only to show you the name.")
+        return replace(refused(error), state="warning", do_now="Nothing: this is only to show you the name.")
     name = found.name[:120]
     return Finding("ok", name, f"Safaricom says that {channel.shortcode} is {name}.", organisation_name=name)
 
 
-def _ask_balance(channel: MpesaChannel, run: ChannelRun) -> Finding | None:
+def _register_pull(channel: MpesaChannel, run: ChannelRun) -> Finding:
+    """Without Pull, payments whose confirmation is lost stay unknown; nothing else depends on it (section 22)."""
+    if not channel.nominated_number:
+        return Finding("skipped", meaning="The phone number that Safaricom has on file for this number is not saved.")
+    try:
+        said = daraja_client(channel).pull_register(
+            shortcode=channel.business_shortcode,
+            nominated_msisdn=channel.nominated_number,
+            callback_url=callback_url(channel, "c2b-confirmation"),
+        )
+    except DarajaError as error:
+        return replace(refused(error), state="warning")
+    return Finding("ok", said, "M-PESA lists this channel's payments when we ask.", proves=("pull",))
+
+
+def ask_balance(channel: MpesaChannel, run: ChannelRun) -> Finding | None:
     """None while the answer, which is delivered to our hooks (sections 10 and 16), is not here."""
     if not channel.initiator_name:
         return Finding("skipped", meaning="No initiator is saved.")
@@ -127,9 +142,15 @@ def _ask_balance(channel: MpesaChannel, run: ChannelRun) -> Finding | None:
     except UnusablePassword as problem:
         return _missing(str(problem))
     except PracticeUnavailable as problem:
-        return Finding("warning", meaning=problem.detail, do_now="Verify again later.", who=Who.US.value)
+        return Finding(
+            "warning",
+            meaning=problem.detail,
+            do_now="Verify again later.",
+            who=Who.US.value,
+            code=f"daraja_{problem.code}",
+        )
     except (UnusableCertificate, OSError):
-        return _NO_CERTIFICATE
+        return NO_CERTIFICATE
     try:
         accepted = daraja_client(channel).account_balance(
             initiator=channel.initiator_name,
@@ -140,7 +161,7 @@ def _ask_balance(channel: MpesaChannel, run: ChannelRun) -> Finding | None:
         )
     except DarajaError as error:
         is_definite = isinstance(error, DarajaRejected) and error.reason is not Reason.PRODUCT_MISSING
-        return replace(_refused(error), state="failed" if is_definite else "warning")
+        return replace(refused(error), state="failed" if is_definite else "warning")
     _note_query(run.pk, accepted, give_up_at=timezone.now() + _patience(channel))
     return None
 
@@ -214,12 +235,12 @@ def _register(channel: MpesaChannel, run: ChannelRun) -> Finding:
             asked_before = channel.urls_asked_at
             said = _call_register(channel)
     except DarajaTimeout as error:
-        return replace(_refused(error), do_now="Register again: doing it twice does no harm.")
+        return replace(refused(error), do_now="Register again: doing it twice does no harm.")
     except DarajaError as error:
         if error.reason is Reason.URLS_ALREADY_REGISTERED and asked_before:
             return _registered_earlier(channel, error)
         _take_back_asking(run.pk, asked_before)
-        finding = _refused(error)
+        finding = refused(error)
         if error.reason is Reason.PRODUCT_MISSING:
             other = 3 - channel.register_version
             finding = replace(
@@ -282,17 +303,22 @@ def registration_is_outdated(run: ChannelRun, channel: MpesaChannel) -> bool:
 
 
 class Step(NamedTuple):
+    """What a run does, and how. `take` returns None when what it asked is answered later."""
+
     tried: str
     take: Callable[[MpesaChannel, ChannelRun], Finding | None]
+    needs_token: bool = False  # the doctor passes it over when Safaricom gave no token
+    is_problem: bool = True  # what the doctor finds here is a problem of its own, that nobody else looks after
 
 
 STEPS: Mapping[ChannelRun.Kind, Mapping[str, Step]] = {
     ChannelRun.Kind.VERIFY: {
-        "credentials": Step("See whether everything is saved that has to be", _check_credentials),
-        "access_token": Step("Get an access token for the consumer key and secret", _fetch_token),
-        "passkey": Step("Ask about a prompt that does not exist, with the passkey; no phone rings", _probe_passkey),
-        "organisation_name": Step("Look up whose number it is", _look_up_name),
-        "account_balance": Step("Ask for the balance as the initiator", _ask_balance),
+        "credentials": Step("See whether everything is saved that has to be", check_credentials),
+        "access_token": Step("Get an access token for the consumer key and secret", fetch_token),
+        "passkey": Step("Ask about a prompt that does not exist, with the passkey; no phone rings", probe_passkey),
+        "organisation_name": Step("Look up whose number it is", look_up_name),
+        "pull": Step("Ask M-PESA to list this channel's payments when we ask for them", _register_pull),
+        "account_balance": Step("Ask for the balance as the initiator", ask_balance),
     },
     ChannelRun.Kind.REGISTER_URLS: {
         "callback_urls": Step("Check our addresses against Safaricom's rules", _check_urls),
@@ -316,7 +342,7 @@ TOOK_TOO_LONG = Finding(
     who=Who.US.value,
     code="took_too_long",
 )
-_NO_CERTIFICATE = Finding(
+NO_CERTIFICATE = Finding(
     "failed",
     meaning="The certificate for the initiator's password is missing on this installation, or is none.",
     do_now="Tell us: this is ours to mend.",
@@ -332,7 +358,7 @@ UNREADABLE_SECRET = Finding(
 )
 
 
-def _refused(error: DarajaError) -> Finding:
+def refused(error: DarajaError) -> Finding:
     """A call that did not work. A code that begins with `daraja_` speaks of a fault that passes."""
     code = error.reason.value if isinstance(error, DarajaRejected) else f"daraja_{error.reason.value}"
     return _explained("failed", explain_error(error), said=error.message, code=code)

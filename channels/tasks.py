@@ -21,3 +21,11 @@ def connect_practice_channel(channel_id: str) -> None:
     from channels import practice_channel
 
     practice_channel.connect(channel_id=UUID(channel_id), now=timezone.now())
+
+
+@shared_task(base=TenantTask)
+def examine_channel(channel_id: str) -> None:
+    """Have the connection doctor look at a channel tonight, and promise tomorrow's visit."""
+    from channels import runs
+
+    runs.examine_nightly(channel_id=UUID(channel_id), now=timezone.now())

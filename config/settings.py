@@ -216,6 +216,12 @@ DARAJA_URLS = {
 DARAJA_SANDBOX_CERTIFICATE = env("DARAJA_SANDBOX_CERTIFICATE", "")
 DARAJA_PRODUCTION_CERTIFICATE = env("DARAJA_PRODUCTION_CERTIFICATE", "")
 DARAJA_TIMEOUT_S = (env_int("DARAJA_CONNECT_TIMEOUT_S", 5), env_int("DARAJA_READ_TIMEOUT_S", 25))
+# How often one pair of keys may call, over all processes; Safaricom publishes no limit.
+_CALLS_PER_SECOND = env_int("DARAJA_CALLS_PER_SECOND", 20)
+DARAJA_CALLS_PER_SECOND = {"PRACTICE": 500, "SANDBOX": _CALLS_PER_SECOND, "PRODUCTION": _CALLS_PER_SECOND}
+BALANCE_EVERY = timedelta(minutes=env_int("BALANCE_EVERY_MINUTES", 60))  # 0: only when somebody asks
+# Paths that Safaricom's go-live e-mail gives another way than its portal: {"bill_opt_in": "/v1/…"}
+DARAJA_PATHS = dict(item.split("=", 1) for item in env_list("DARAJA_PATHS") if "=" in item)
 # Addresses that Safaricom publishes for its callbacks; "flag" notes an unlisted one, "enforce" quarantines it.
 CALLBACK_ADDRESSES = env_list(
     "CALLBACK_ADDRESSES",

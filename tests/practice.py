@@ -36,6 +36,15 @@ class Simulator:
     def faults(self, shortcode: str, *wanted: dict[str, object]) -> None:
         self.control("PUT", f"/faults/{shortcode}", {"faults": list(wanted)})
 
+    def pay(self, shortcode: str, amount: int, **wanted: object) -> str:
+        """Pay on the virtual phone; M-PESA's receipt."""
+        payment = {"account_reference": "VIP001", "phone_number": "254712345126", "first_name": "JOHN"} | wanted
+        body = payment | {"shortcode": shortcode, "amount": str(amount)}
+        answer = requests.post(f"{self.url}/phone/payments", json=body, timeout=20)
+        assert answer.ok, answer.text
+        assert answer.json()["state"] == "completed", answer.text
+        return str(answer.json()["receipt"])
+
 
 class Receiver:
     """Where the simulator's results arrive instead of at our hooks: as (path, body), in order."""
@@ -61,6 +70,13 @@ class Receiver:
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def arrival(self, number: int) -> tuple[str, bytes]:
+        """The path and body of a delivery, counted from 0, once it is here."""
+        with self._changed:
+            came = self._changed.wait_for(lambda: len(self.arrivals) > number, timeout=10)
+            assert came, f"no delivery {number} came: {self.arrivals}"
+            return self.arrivals[number]
 
     def result(self) -> AsyncResult:
         return parse_result(self._body("result"))

@@ -129,8 +129,9 @@ class Migration(migrations.Migration):
                 ('who', models.CharField(max_length=16)),
                 ('opened_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
+                ('dismissed_at', models.DateTimeField(null=True)),
+                ('dismissed_by', models.CharField(blank=True, max_length=254)),
                 ('closed_at', models.DateTimeField(null=True)),
-                ('closed_by', models.CharField(blank=True, max_length=254)),
                 ('channel', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='problems', to='channels.mpesachannel')),
             ],
             options={

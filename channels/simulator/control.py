@@ -112,6 +112,7 @@ def _write(books: Books, shortcode: str, fields: Fields, external_reference: str
     products = frozenset(_products(fields)) if fields.has("products") else app.products
     unlocked = fields.has("initiator_password")
     opening_cents = fields.cents("opening_balance") if fields.has("opening_balance") else 0
+    working_cents = fields.cents("working_balance") if fields.has("working_balance") else 0
     organisation = replace(
         base,
         name=fields.text("name", base.name),
@@ -138,6 +139,9 @@ def _write(books: Books, shortcode: str, fields: Fields, external_reference: str
         if old is None and opening_cents:
             accounts.issue(books, opening_cents)
             organisations.credit(books, organisation, opening_cents)
+        if old is None and working_cents:
+            accounts.issue(books, working_cents)
+            accounts.add(books, organisation.shortcode, accounts.WORKING, working_cents)
     return shown(books, organisation)
 
 

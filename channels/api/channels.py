@@ -1,9 +1,10 @@
-"""The API of the channels: /api/v1/mpesa-channels/."""
+"""`/api/v1/mpesa-channels/`: the business's PayBills and tills."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
+from django.urls import path
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field, extend_schema_view
@@ -13,21 +14,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from channels import queries, runs, services, status
+from channels import queries, services, status
 from channels.mapping import Match
-from channels.models import ChannelRun, Environment, MpesaChannel
-from tenants.errors import Invalid
+from channels.models import Environment, MpesaChannel
 from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
+CHANNEL_ID = OpenApiParameter("channel_id", OpenApiTypes.STR, OpenApiParameter.PATH, description="`ch_…`")
 _TAG = ["channels"]
-_CHANNEL_ID = OpenApiParameter("channel_id", OpenApiTypes.STR, OpenApiParameter.PATH, description="`ch_…`")
-_RUN_ID = OpenApiParameter("run_id", OpenApiTypes.STR, OpenApiParameter.PATH, description="`run_…`")
-_WAIT = OpenApiParameter(
-    "wait",
-    OpenApiTypes.INT,
-    description=f"Wait up to this many seconds (at most {runs.LONGEST_WAIT_S}) for the run to end, and answer 200 with "
-    "its outcome. Without it, or when it has not ended by then, the answer is 202: read the run to follow it.",
-)
 
 
 class ChannelTypeField(LowerCaseChoiceField):
@@ -52,6 +45,15 @@ class AccountMappingField(serializers.DictField):
 
     def to_internal_value(self, data: Any) -> Any:
         return data  # the service checks it, with a sentence for each rule
+
+
+class LowFloatField(serializers.DictField):
+    """KES by the account's name, as balances name it: what it should hold at least, `{"Utility Account": 5000}`."""
+
+    child = serializers.IntegerField()
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data  # the service checks it, with a sentence
 
 
 def _secret(what: str) -> serializers.CharField:
@@ -95,6 +97,13 @@ class ChannelInput(serializers.Serializer[Any]):
     accepts_unmapped = serializers.BooleanField(
         required=False, help_text="false: refuse payments whose account number only `default` would take."
     )
+    nominated_number = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        help_text="The phone number that Safaricom has on file for the shortcode: with it, verifying also asks M-PESA "
+        "to list payments that it failed to report (Pull).",
+    )
+    low_float = LowFloatField(required=False)
     notes = serializers.CharField(required=False, allow_blank=True)
 
 
@@ -127,6 +136,7 @@ class ChannelOutput(serializers.ModelSerializer[MpesaChannel]):
     status = LowerCaseChoiceField(MpesaChannel.Status)
     do_now = serializers.SerializerMethodField(help_text="The next thing to do for this channel; empty if nothing.")
     account_mapping = serializers.DictField(child=serializers.CharField())
+    low_float = serializers.DictField(child=serializers.IntegerField())
     credentials = serializers.SerializerMethodField()
 
     class Meta:
@@ -134,8 +144,9 @@ class ChannelOutput(serializers.ModelSerializer[MpesaChannel]):
         fields = [
             "id", "name", "channel_type", "shortcode", "store_number", "environment", "status", "do_now", "is_primary",
             "credentials", "initiator_name", "account_mapping", "response_type", "register_version", "minimum_amount",
-            "maximum_amount", "accepts_unmapped", "notes", "organisation_name", "verified_at", "urls_registered_at",
-            "activated_at", "suspended_at", "created_at", "updated_at",
+            "maximum_amount", "accepts_unmapped", "nominated_number", "low_float", "notes", "organisation_name",
+            "verified_at", "urls_registered_at", "pull_registered_at", "activated_at", "suspended_at",
+            "created_at", "updated_at",
         ]  # fmt: skip
 
     def get_do_now(self, channel: MpesaChannel) -> str:
@@ -162,62 +173,6 @@ class ChannelDetailOutput(ChannelOutput):
     @extend_schema_field(CallbackUrlsOutput(allow_null=True))
     def get_callback_urls(self, channel: MpesaChannel) -> dict[str, str] | None:
         return queries.shown_callback_urls(channel, actor=self.context["actor"])
-
-
-class StepOutput(serializers.Serializer[Any]):
-    key = serializers.CharField()
-    state = serializers.ChoiceField(["waiting", "running", "ok", "warning", "failed", "skipped"])
-    tried = serializers.CharField(help_text="What we do in this step.")
-    said = serializers.CharField(help_text="Safaricom's own words.")
-    meaning = serializers.CharField()
-    do_now = serializers.CharField()
-    who = serializers.CharField(help_text="Who has to act: `you`, `customer`, `safaricom`, `us` or `nobody`.")
-    at = serializers.DateTimeField(allow_null=True)
-
-
-class VerificationOutput(serializers.Serializer[runs.Verification]):
-    shortcode = serializers.CharField()
-    account_balance_accessible = serializers.BooleanField()
-    verified_at = serializers.DateTimeField()
-
-
-class FailureOutput(serializers.Serializer[runs.Failure]):
-    code = serializers.CharField(help_text="One that begins with `daraja_` is a fault that passes: try again later.")
-    detail = serializers.CharField()
-    do_now = serializers.CharField()
-    who = serializers.CharField()
-
-
-class RunOutput(serializers.Serializer[ChannelRun]):
-    """A run, step by step. `verified` and `registered` are null while undecided and where the run is not about it."""
-
-    id = PublicIdField("run")
-    kind = LowerCaseChoiceField(ChannelRun.Kind)
-    state = LowerCaseChoiceField(ChannelRun.Status, source="status")
-    verified = serializers.SerializerMethodField()
-    registered = serializers.SerializerMethodField()
-    status = LowerCaseChoiceField(MpesaChannel.Status, source="channel.status", help_text="The channel's.")
-    verification_details = serializers.SerializerMethodField()
-    error = serializers.SerializerMethodField()
-    steps = StepOutput(many=True)
-    created_at = serializers.DateTimeField()
-    finished_at = serializers.DateTimeField(allow_null=True)
-
-    def get_verified(self, run: ChannelRun) -> bool | None:
-        return runs.outcome_of(run) if run.kind == ChannelRun.Kind.VERIFY else None
-
-    def get_registered(self, run: ChannelRun) -> bool | None:
-        return runs.outcome_of(run) if run.kind == ChannelRun.Kind.REGISTER_URLS else None
-
-    @extend_schema_field(VerificationOutput(allow_null=True))
-    def get_verification_details(self, run: ChannelRun) -> Mapping[str, Any] | None:
-        verification = runs.verification_of(run)
-        return None if verification is None else VerificationOutput(verification).data
-
-    @extend_schema_field(FailureOutput(allow_null=True))
-    def get_error(self, run: ChannelRun) -> Mapping[str, Any] | None:
-        failure = runs.failure_of(run)
-        return None if failure is None else FailureOutput(failure).data
 
 
 class DeactivateInput(serializers.Serializer[Any]):
@@ -279,7 +234,7 @@ class ChannelList(ListAPIView[MpesaChannel]):
         return _show(request, channel, 201)
 
 
-@extend_schema(tags=_TAG, parameters=[_CHANNEL_ID])
+@extend_schema(tags=_TAG, parameters=[CHANNEL_ID])
 class ChannelDetail(APIView):
     @extend_schema(summary="Read a channel", responses={200: ChannelDetailOutput} | refusals(401, 403, 404))
     def get(self, request: Request, channel_id: str) -> Response:
@@ -306,58 +261,7 @@ class ChannelDetail(APIView):
         return _show(request, channel)
 
 
-class _RunView(APIView):
-    kind: ChannelRun.Kind
-
-    def post(self, request: Request, channel_id: str) -> Response:
-        seconds = _seconds_to_wait(request)
-        run = runs.request_run(
-            channel_id=id_in_url("ch", channel_id),
-            kind=self.kind,
-            actor=request.actor,  # type: ignore[attr-defined]
-            now=timezone.now(),
-        )
-        if seconds:
-            runs.wait_for(run, seconds=seconds)
-        has_ended = run.status != ChannelRun.Status.PENDING
-        return Response(RunOutput(run).data, status=200 if has_ended else 202)
-
-
-@extend_schema(
-    tags=_TAG,
-    summary="Prove a channel's credentials with Safaricom",
-    parameters=[_CHANNEL_ID, _WAIT],
-    request=None,
-    responses={200: RunOutput, 202: RunOutput} | refusals(400, 401, 403, 404, 409),
-)
-class ChannelVerify(_RunView):
-    kind = ChannelRun.Kind.VERIFY
-
-
-@extend_schema(
-    tags=_TAG,
-    summary="Tell Safaricom where to report a channel's payments",
-    parameters=[_CHANNEL_ID, _WAIT],
-    request=None,
-    responses={200: RunOutput, 202: RunOutput} | refusals(400, 401, 403, 404, 409),
-)
-class ChannelRegisterUrls(_RunView):
-    kind = ChannelRun.Kind.REGISTER_URLS
-
-
-@extend_schema(tags=_TAG, parameters=[_CHANNEL_ID, _RUN_ID])
-class ChannelRunDetail(APIView):
-    @extend_schema(summary="Follow a run", responses={200: RunOutput} | refusals(401, 403, 404))
-    def get(self, request: Request, channel_id: str, run_id: str) -> Response:
-        run = runs.read_run(
-            channel_id=id_in_url("ch", channel_id),
-            run_id=id_in_url("run", run_id),
-            actor=request.actor,  # type: ignore[attr-defined]
-        )
-        return Response(RunOutput(run).data)
-
-
-@extend_schema(tags=_TAG, parameters=[_CHANNEL_ID])
+@extend_schema(tags=_TAG, parameters=[CHANNEL_ID])
 class ChannelActivate(APIView):
     @extend_schema(
         summary="Take payments on a channel, or take them again",
@@ -373,7 +277,7 @@ class ChannelActivate(APIView):
         return _show(request, channel)
 
 
-@extend_schema(tags=_TAG, parameters=[_CHANNEL_ID])
+@extend_schema(tags=_TAG, parameters=[CHANNEL_ID])
 class ChannelDeactivate(APIView):
     @extend_schema(
         summary="Switch a channel off; what still arrives is recorded",
@@ -392,7 +296,7 @@ class ChannelDeactivate(APIView):
         return _show(request, channel)
 
 
-@extend_schema(tags=_TAG, parameters=[_CHANNEL_ID])
+@extend_schema(tags=_TAG, parameters=[CHANNEL_ID])
 class ChannelRotateCallbackToken(APIView):
     @extend_schema(
         summary="Give a channel another secret path; the old one works for seven days more",
@@ -408,7 +312,7 @@ class ChannelRotateCallbackToken(APIView):
         return Response(RotationOutput(rotation, context={"actor": request.actor}).data)  # type: ignore[attr-defined]
 
 
-@extend_schema(tags=_TAG, parameters=[_CHANNEL_ID])
+@extend_schema(tags=_TAG, parameters=[CHANNEL_ID])
 class ChannelTryMapping(APIView):
     @extend_schema(
         summary="Ask where a payment would go by what the customer types",
@@ -437,9 +341,12 @@ def _show(request: Request, channel: MpesaChannel, code: int = 200) -> Response:
     return Response(ChannelDetailOutput(channel, context={"actor": request.actor}).data, status=code)  # type: ignore[attr-defined]
 
 
-def _seconds_to_wait(request: Request) -> int:
-    text = request.query_params.get("wait", "0")
-    if not (text.isascii() and text.isdigit() and len(text) < 4 and int(text) <= runs.LONGEST_WAIT_S):
-        sentence = f"Wait for a whole number of seconds from 0 to {runs.LONGEST_WAIT_S}."
-        raise Invalid(sentence, errors={"wait": [sentence]})
-    return int(text)
+CHANNEL_PATH = "mpesa-channels/<str:channel_id>/"
+urlpatterns = [
+    path("mpesa-channels/", ChannelList.as_view()),
+    path(CHANNEL_PATH, ChannelDetail.as_view()),
+    path(f"{CHANNEL_PATH}activate/", ChannelActivate.as_view()),
+    path(f"{CHANNEL_PATH}deactivate/", ChannelDeactivate.as_view()),
+    path(f"{CHANNEL_PATH}rotate-callback-token/", ChannelRotateCallbackToken.as_view()),
+    path(f"{CHANNEL_PATH}try-mapping/", ChannelTryMapping.as_view()),
+]
