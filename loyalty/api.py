@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
+from channels.idempotency import IDEMPOTENCY_KEY, answer_once
 from channels.models import Environment
 from channels.msisdn import InvalidPhoneNumber, normalise
 from loyalty.accrual import AccrualTerms, StampTerms
@@ -330,58 +331,65 @@ class PointsAdjustment(APIView):
     @extend_schema(
         tags=["points"],
         summary="Correct a member's points",
+        parameters=[IDEMPOTENCY_KEY],
         request=AdjustmentInput,
-        responses={201: PointsEntryOutput} | refusals(400, 401, 403, 404, 409),
+        responses={201: PointsEntryOutput} | refusals(400, 401, 403, 404, 409, 422),
     )
     def post(self, request: Request, member_id: str) -> Response:
         given = AdjustmentInput(data=request.data)
         given.is_valid(raise_exception=True)
-        entry = adjust_points(
-            actor=request.actor,  # type: ignore[attr-defined]
-            member_id=id_in_url("mem", member_id),
-            now=timezone.now(),
-            **given.validated_data,
-        )
-        return Response(PointsEntryOutput(entry).data, status=status.HTTP_201_CREATED)
+        actor = request.actor  # type: ignore[attr-defined]
+        member = get_member(actor=actor, member_id=id_in_url("mem", member_id))
+
+        def adjust() -> tuple[int, Any]:
+            entry = adjust_points(actor=actor, member_id=member.pk, now=timezone.now(), **given.validated_data)
+            return status.HTTP_201_CREATED, PointsEntryOutput(entry).data
+
+        return answer_once(request, environment=member.environment, work=adjust)
 
 
 class PointsRedemption(APIView):
     @extend_schema(
         tags=["points"],
         summary="Redeem points",
+        parameters=[IDEMPOTENCY_KEY],
         request=RedemptionInput,
-        responses={201: PointsEntryOutput} | refusals(400, 401, 403, 404, 409),
+        responses={201: PointsEntryOutput} | refusals(400, 401, 403, 404, 409, 422),
     )
     def post(self, request: Request, member_id: str) -> Response:
         given = RedemptionInput(data=request.data)
         given.is_valid(raise_exception=True)
-        entry = redeem_points(
-            actor=request.actor,  # type: ignore[attr-defined]
-            member_id=id_in_url("mem", member_id),
-            now=timezone.now(),
-            **given.validated_data,
-        )
-        return Response(PointsEntryOutput(entry).data, status=status.HTTP_201_CREATED)
+        actor = request.actor  # type: ignore[attr-defined]
+        member = get_member(actor=actor, member_id=id_in_url("mem", member_id))
+
+        def redeem() -> tuple[int, Any]:
+            entry = redeem_points(actor=actor, member_id=member.pk, now=timezone.now(), **given.validated_data)
+            return status.HTTP_201_CREATED, PointsEntryOutput(entry).data
+
+        return answer_once(request, environment=member.environment, work=redeem)
 
 
 class PaymentClaim(APIView):
     @extend_schema(
         tags=["points"],
         summary="Claim a waiting payment for a member",
+        parameters=[IDEMPOTENCY_KEY],
         request=ClaimInput,
-        responses={200: ClaimOutput} | refusals(400, 401, 403, 404, 409),
+        responses={200: ClaimOutput} | refusals(400, 401, 403, 404, 409, 422),
     )
     def post(self, request: Request, member_id: str) -> Response:
         """By M-PESA's receipt, which only the payer has."""
         given = ClaimInput(data=request.data)
         given.is_valid(raise_exception=True)
-        outcome = claim_payment(
-            actor=request.actor,  # type: ignore[attr-defined]
-            member_id=id_in_url("mem", member_id),
-            receipt=given.validated_data["receipt"],
-            now=timezone.now(),
-        )
-        return Response(ClaimOutput(outcome).data)
+        actor = request.actor  # type: ignore[attr-defined]
+        member = get_member(actor=actor, member_id=id_in_url("mem", member_id))
+
+        def claim() -> tuple[int, Any]:
+            receipt = given.validated_data["receipt"]
+            outcome = claim_payment(actor=actor, member_id=member.pk, receipt=receipt, now=timezone.now())
+            return status.HTTP_200_OK, ClaimOutput(outcome).data
+
+        return answer_once(request, environment=member.environment, work=claim)
 
 
 class WaitingPaymentOutput(serializers.ModelSerializer[Payment]):

@@ -34,7 +34,7 @@ def waiting_payments(*, actor: Actor) -> QuerySet[Payment]:
     """Payments that wait for their payer, of all environments: a door shows one environment at a time."""
     require(actor, Permission.LOYALTY_READ)
     waiting = Payment.objects.filter(outcome__status=PaymentOutcome.Status.WAITING)
-    return waiting.select_related("channel", "outcome__program")
+    return waiting.select_related("outcome__program")
 
 
 @transaction.atomic

@@ -1,6 +1,6 @@
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from audit.ids import UUIDv7Field
 from channels.models import Environment
@@ -152,6 +152,7 @@ class PaymentOutcome(models.Model):
         WAITING = "WAITING", "the payer is not known; it can be claimed with the receipt"
         NOTHING = "NOTHING", "the rules give nothing for it"
         NO_PROGRAM = "NO_PROGRAM", "no active program takes it"
+        REVERSED = "REVERSED", "the payment was given back, and what it gave was taken back"
 
     payment = models.OneToOneField(Payment, models.PROTECT, primary_key=True, related_name="outcome")
     status = models.CharField(max_length=10, choices=Status.choices)
@@ -159,6 +160,7 @@ class PaymentOutcome(models.Model):
     member = models.ForeignKey(Member, models.PROTECT, null=True, related_name="outcomes")
     points = models.PositiveBigIntegerField(default=0)
     gave_stamp = models.BooleanField(default=False)
+    points_kept = models.PositiveBigIntegerField(db_default=0)  # REVERSED: of `points`, those that were spent already
     decided_at = models.DateTimeField()
 
     class Meta:
@@ -171,8 +173,13 @@ class PaymentOutcome(models.Model):
                     member__isnull=False,
                 )
                 | Q(status__in=["WAITING", "NOTHING"], program__isnull=False, member=None, points=0, gave_stamp=False)
-                | Q(status="NO_PROGRAM", program=None, member=None, points=0, gave_stamp=False),
+                | Q(status="NO_PROGRAM", program=None, member=None, points=0, gave_stamp=False)
+                | Q(status="REVERSED"),
                 name="outcome_agrees",
+            ),
+            models.CheckConstraint(
+                condition=Q(points_kept=0) | Q(status="REVERSED", points_kept__lte=F("points")),
+                name="outcome_kept_agrees",
             ),
         ]
         indexes = [models.Index(fields=["-payment"], condition=Q(status="WAITING"), name="outcome_waiting")]
@@ -203,6 +210,7 @@ class PointsEntry(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["payment"], condition=Q(kind="EARN"), name="points_earned_once"),
+            models.UniqueConstraint(fields=["payment"], condition=Q(kind="REVERSE"), name="points_reversed_once"),
             models.CheckConstraint(
                 condition=(Q(kind="ADJUST") & ~Q(points=0))
                 | Q(kind="EARN", points__gt=0)
@@ -227,6 +235,7 @@ class Reward(models.Model):
     class Status(models.TextChoices):
         READY = "READY", "can be collected"
         COLLECTED = "COLLECTED", "was collected"
+        WITHDRAWN = "WITHDRAWN", "taken back, because a payment was"
 
     id = UUIDv7Field(primary_key=True, prefix="rew")
     member = models.ForeignKey(Member, models.PROTECT, related_name="rewards")
@@ -239,7 +248,8 @@ class Reward(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(status="READY", collected_at=None) | Q(status="COLLECTED", collected_at__isnull=False),
+                condition=Q(status__in=["READY", "WITHDRAWN"], collected_at=None)
+                | Q(status="COLLECTED", collected_at__isnull=False),
                 name="reward_collected_agrees",
             ),
         ]

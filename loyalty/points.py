@@ -28,6 +28,10 @@ class RewardCollected(Conflict):
     code = "reward_collected"
 
 
+class RewardWithdrawn(Conflict):
+    code = "reward_withdrawn"
+
+
 def entries_of(*, actor: Actor, member_id: UUID) -> QuerySet[PointsEntry]:
     """A member's ledger.
 
@@ -94,6 +98,7 @@ def collect_reward(*, actor: Actor, reward_id: UUID, now: datetime) -> Reward:
     :raises NotFound: if there is no such reward.
     :raises MemberInactive: if the member was deactivated.
     :raises RewardCollected: if it was collected before.
+    :raises RewardWithdrawn: if a payment that had filled the card was reversed.
     """
     require(actor, Permission.MEMBERS_CHANGE)
     rewards = Reward.objects.select_for_update(no_key=True, of=("self",)).select_related("member__program", "payment")
@@ -103,6 +108,8 @@ def collect_reward(*, actor: Actor, reward_id: UUID, now: datetime) -> Reward:
     require_active(reward.member)
     if reward.status == Reward.Status.COLLECTED:
         raise RewardCollected("This reward was collected already.")
+    if reward.status == Reward.Status.WITHDRAWN:
+        raise RewardWithdrawn("This reward was taken back: a payment that filled the card was reversed.")
     reward.status, reward.collected_at = Reward.Status.COLLECTED, now
     reward.save(update_fields=["status", "collected_at"])
     audit.services.record(

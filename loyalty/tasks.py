@@ -13,3 +13,11 @@ def award_points(payment_ids: list[str]) -> None:
     from loyalty import awards
 
     awards.award_payments(payment_ids=[UUID(payment_id) for payment_id in payment_ids], now=timezone.now())
+
+
+@shared_task(base=TenantTask)
+def take_back(payment_id: str) -> None:
+    """Take back what a payment gave that was reversed. Running it twice takes it once."""
+    from loyalty import reversals
+
+    reversals.take_back_points(payment_id=UUID(payment_id), now=timezone.now())

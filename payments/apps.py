@@ -4,3 +4,16 @@ from django.apps import AppConfig
 class PaymentsConfig(AppConfig):
     name = "payments"
     verbose_name = "Payments"
+
+    def ready(self) -> None:
+        from channels.signals import channel_activated
+        from payments import balances, invoice_payments, rounds
+        from payments.questions import register
+        from payments.signals import payment_reversed, payments_recorded
+        from payments.status_queries import STATUS
+
+        payments_recorded.connect(invoice_payments.hear_recorded, dispatch_uid="payments.invoice_payments")
+        payment_reversed.connect(invoice_payments.hear_reversed, dispatch_uid="payments.invoice_payments")
+        register(STATUS)
+        register(balances.BALANCES)
+        channel_activated.connect(rounds.hear_activation, dispatch_uid="payments.rounds")

@@ -7,8 +7,7 @@ nothing or all of it. What a delivery does not fit is written on it, for a perso
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -17,20 +16,13 @@ import orjson
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from channels import runs
-from channels.daraja.payloads import (
-    C2BPayment,
-    StkResult,
-    UnreadablePayload,
-    parse_c2b,
-    parse_result,
-    parse_stk_callback,
-    parse_timeout,
-)
+from channels.daraja.payloads import C2BPayment, StkResult, UnreadablePayload, parse_c2b, parse_stk_callback
 from channels.mapping import AccountMapping
 from channels.models import Environment, MpesaChannel
-from payments import requests
+from payments import invoice_payments, requests, standing_orders
+from payments.deliveries import Claimed, Reason, State
 from payments.models import Payment, PaymentRequest
+from payments.results import apply_results
 from payments.services import PaymentReport, record_payments
 from tenants.models import InboundCallback
 from tenants.queue import require_current_tenant
@@ -38,18 +30,20 @@ from tenants.queue import require_current_tenant
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-# A callback can overtake our own note of the request that it answers; after this long it answers none of ours.
-PATIENCE_FOR_A_REQUEST = timedelta(minutes=10)
 _MAXIMUM_ATTEMPTS = 10
 
 Kind = InboundCallback.Kind
-State = InboundCallback.State
-Reason = InboundCallback.Reason
 
+# What one commit applies. Each family takes its locks in an order of its own, which holds only while they keep apart.
+_FAMILIES = (
+    (Kind.C2B_CONFIRMATION, Kind.STK_CALLBACK, Kind.INVOICE_PAYMENT),
+    (Kind.RESULT, Kind.TIMEOUT),
+    (Kind.STANDING_ORDER,),
+)
 _CLAIM = """
-    SELECT id, channel_id, kind, body, received_at, attempts, address_is_listed
+    SELECT id, channel_id, kind, about, body, received_at, attempts, address_is_listed
       FROM public.tenants_inboundcallback
-     WHERE tenant_id = %s AND state = 'PENDING' AND due_at <= %s
+     WHERE tenant_id = %s AND state = 'PENDING' AND due_at <= %s AND kind = ANY(%s)
      ORDER BY due_at
      LIMIT %s
        FOR UPDATE SKIP LOCKED
@@ -69,55 +63,27 @@ _EARLIER_BODIES = """
 """
 
 
-@dataclass(slots=True)
-class Claimed:
-    """A delivery in our hands, and what became of it."""
-
-    id: UUID
-    channel_id: UUID
-    kind: str
-    body: bytes
-    received_at: datetime
-    attempts: int
-    address_is_listed: bool
-    state: State = State.APPLIED
-    reason: str = ""
-    error: str = ""
-    dedup_key: str = ""
-    body_hash: bytes | None = None
-    due_at: datetime = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.body = bytes(self.body)
-        self.due_at = self.received_at
-
-    def quarantine(self, reason: Reason, sentence: str = "") -> None:
-        self.state, self.reason, self.error = State.QUARANTINED, reason.value, sentence or str(reason.label)
-
-    def wait(self, now: datetime, sentence: str) -> None:
-        """Try again later: what it answers may not be written down yet."""
-        self.attempts += 1
-        self.state, self.error = State.PENDING, sentence
-        self.due_at = now + timedelta(seconds=min(2**self.attempts, 60))
-
-
 def apply_pending(*, now: datetime, limit: int = BATCH) -> int:
     """Apply what Daraja delivered to the present tenant and is due; returns how many were taken up.
 
     Running it twice, or in several workers at once, is harmless.
     """
+    return sum(_apply_family(kinds, now=now, limit=limit) for kinds in _FAMILIES)
+
+
+def _apply_family(kinds: Sequence[Kind], *, now: datetime, limit: int) -> int:
     taken = 0
-    while count := _apply_batch(now=now, limit=limit):
+    while count := _apply_batch(kinds, now=now, limit=limit):
         taken += count
         if count < limit:
             break
     return taken
 
 
-def _apply_batch(*, now: datetime, limit: int) -> int:
+def _apply_batch(kinds: Sequence[Kind], *, now: datetime, limit: int) -> int:
     try:
         with transaction.atomic():
-            batch = _claim(now=now, limit=limit)
+            batch = _claim(kinds, now=now, limit=limit)
             if batch:
                 _apply(batch, now=now)
                 _mark(batch, now=now)
@@ -127,17 +93,17 @@ def _apply_batch(*, now: datetime, limit: int) -> int:
     except Exception:  # one bad delivery must not hold up the others: it is reported, and put aside below
         logger.exception("Deliveries could not be applied (%s at once).", limit)
     if limit == 1:
-        _note_failure(now=now)
+        _note_failure(kinds, now=now)
         return 1
     taken = 0
-    while taken < limit and _apply_batch(now=now, limit=1):
+    while taken < limit and _apply_batch(kinds, now=now, limit=1):
         taken += 1
     return taken
 
 
-def _claim(*, now: datetime, limit: int) -> list[Claimed]:
+def _claim(kinds: Sequence[Kind], *, now: datetime, limit: int) -> list[Claimed]:
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [require_current_tenant().pk, now, limit])
+        cursor.execute(_CLAIM, [require_current_tenant().pk, now, [kind.value for kind in kinds], limit])
         return [Claimed(*row) for row in cursor.fetchall()]
 
 
@@ -159,10 +125,10 @@ def _mark(batch: Sequence[Claimed], *, now: datetime) -> None:
         )
 
 
-def _note_failure(*, now: datetime) -> None:
+def _note_failure(kinds: Sequence[Kind], *, now: datetime) -> None:
     """The oldest delivery that is due breaks us: step over it, and after many attempts put it aside."""
     with transaction.atomic():
-        for row in _claim(now=now, limit=1):
+        for row in _claim(kinds, now=now, limit=1):
             row.wait(now, "Applying it failed; see the log.")
             if row.attempts >= _MAXIMUM_ATTEMPTS:
                 row.quarantine(Reason.FAILED)
@@ -181,9 +147,8 @@ def _apply(batch: Sequence[Claimed], *, now: datetime) -> None:
             row.quarantine(Reason.UNLISTED_ADDRESS)
     left = [row for row in batch if row.state != State.QUARANTINED]
     _apply_news_of_payments(left, channels, now=now)
-    for row in left:
-        if row.kind in {Kind.RESULT, Kind.TIMEOUT}:
-            _apply_result(row, now=now)
+    apply_results([row for row in left if row.kind in {Kind.RESULT, Kind.TIMEOUT}], now=now)
+    standing_orders.apply_callbacks([row for row in left if row.kind == Kind.STANDING_ORDER], now=now)
 
 
 def _channels(batch: Iterable[Claimed]) -> dict[UUID, MpesaChannel]:
@@ -197,7 +162,7 @@ def _channels(batch: Iterable[Claimed]) -> dict[UUID, MpesaChannel]:
 
 
 def _apply_news_of_payments(rows: Sequence[Claimed], channels: dict[UUID, MpesaChannel], *, now: datetime) -> None:
-    """Record what confirmations and answered prompts report, in one call.
+    """Record what confirmations, answered prompts and Bill Manager report, in one call.
 
     Two workers may hold deliveries about the same payments. They never deadlock, since all take locks in one order:
     requests, then payments by receipt, then day totals.
@@ -205,23 +170,24 @@ def _apply_news_of_payments(rows: Sequence[Claimed], channels: dict[UUID, MpesaC
     confirmed = _read_confirmations([row for row in rows if row.kind == Kind.C2B_CONFIRMATION], channels)
     paid = _read_stk_callbacks([row for row in rows if row.kind == Kind.STK_CALLBACK], now=now)
     mappings = {channel.pk: AccountMapping(channel.account_mapping) for channel in channels.values()}
-    reports = [
+    reports = [  # who says most comes first
         *(_c2b_report(row, news, channels[row.channel_id], mappings[row.channel_id]) for row, news in confirmed),
         *(_stk_report(*news, channels[news.row.channel_id], mappings[news.row.channel_id]) for news in paid),
+    ]
+    told = {(report.channel.pk, report.receipt) for report in reports}
+    invoiced = invoice_payments.read([row for row in rows if row.kind == Kind.INVOICE_PAYMENT], channels, told, now=now)
+    reports += [
+        invoice_payments.report(row, news, channels[row.channel_id], mappings[row.channel_id]) for row, news in invoiced
     ]
     new = record_payments(reports=_first_of_each(reports))
     _check_repeats(confirmed, recorded_now={(payment.channel_id, payment.receipt) for payment in new})
     requests.note_paid(paid=[(news.request, news.result.receipt or "") for news in paid], now=now)
+    invoice_payments.follow_up(invoiced)
 
 
 def _first_of_each(reports: Sequence[PaymentReport]) -> list[PaymentReport]:
     """One statement can't insert the same receipt twice."""
     return list({(report.channel.pk, report.receipt): report for report in reversed(reports)}.values())
-
-
-def _program(mapping: AccountMapping, account_reference: str) -> str:
-    match = mapping.route(account_reference)
-    return match.program if match else ""
 
 
 def _hash(body: bytes) -> bytes:
@@ -258,7 +224,7 @@ def _c2b_report(row: Claimed, paid: C2BPayment, channel: MpesaChannel, mapping: 
         payer_name=" ".join(filter(None, (paid.first_name, paid.middle_name, paid.last_name))),
         amount=paid.amount,
         account_reference=paid.account_reference,
-        routed_to=_program(mapping, paid.account_reference),
+        routed_to=mapping.program_of(paid.account_reference),
         source=Payment.Source.CONFIRMATION,
         paid_at=paid.paid_at,
         callback_id=row.id,
@@ -326,12 +292,19 @@ def _read_stk_callbacks(rows: Sequence[Claimed], *, now: datetime) -> list[PaidP
             continue
         row.dedup_key, row.body_hash = result.checkout_request_id[:80], _hash(row.body)
         results.append((row, result))
-    asked = requests.lock_by_checkout_ids([result.checkout_request_id for _, result in results])
+    asked = requests.lock_answered(
+        ids=[row.about for row, _ in results if row.about],
+        checkout_ids=[result.checkout_request_id for _, result in results],
+    )
     paid = []
     for row, result in results:
-        request = asked.get(result.checkout_request_id)
-        if request is None or request.channel_id != row.channel_id:
-            _wait_for_request(row, now=now)
+        request = asked.get(row.about or result.checkout_request_id)
+        if (
+            request is None
+            or request.channel_id != row.channel_id
+            or request.checkout_request_id not in {"", result.checkout_request_id}  # "": its acknowledgement was lost
+        ):
+            row.wait_for_request(now)
         elif result.result_code != "0":
             if not requests.note_not_paid(request=request, code=result.result_code, desc=result.result_desc, now=now):
                 row.quarantine(Reason.CONTRADICTION, "It says that the customer did not pay, but the payment is here.")
@@ -354,35 +327,8 @@ def _stk_report(
         payer_name="",
         amount=Decimal(request.amount),
         account_reference=request.account_reference,
-        routed_to=_program(mapping, request.account_reference),
+        routed_to=mapping.program_of(request.account_reference),
         source=Payment.Source.STK,
         paid_at=result.paid_at or row.received_at,
         callback_id=row.id,
     )
-
-
-# -- Results and time-outs --------------------------------------------------------------------------------------------
-
-
-def _apply_result(row: Claimed, *, now: datetime) -> None:
-    try:
-        if row.kind == Kind.RESULT:
-            result = parse_result(row.body)
-            row.dedup_key = (result.originator_conversation_id or result.conversation_id)[:80]
-            is_ours = runs.apply_result(result)
-        else:
-            timeout = parse_timeout(row.body)
-            row.dedup_key = (timeout.originator_conversation_id or timeout.conversation_id)[:80]
-            is_ours = runs.apply_timeout(timeout)
-    except UnreadablePayload as problem:
-        row.quarantine(Reason.UNREADABLE, problem.reason)
-        return
-    if not is_ours:
-        _wait_for_request(row, now=now)
-
-
-def _wait_for_request(row: Claimed, *, now: datetime) -> None:
-    if now - row.received_at > PATIENCE_FOR_A_REQUEST:
-        row.quarantine(Reason.UNMATCHED_REQUEST)
-    else:
-        row.wait(now, "It may have come before we noted our own request.")

@@ -1,13 +1,31 @@
 """What people and their software may look at of the business's payments."""
 
-from django.db.models import QuerySet
+from uuid import UUID
+
+from django.db.models import F, QuerySet
 
 from audit.services import Actor
-from payments.models import Payment
+from channels.models import MpesaChannel
+from payments.models import DayTotal, Payment
+from tenants.errors import NotFound
 from tenants.permissions import Permission, require
+
+
+def read_payment(*, actor: Actor, payment_id: UUID) -> Payment:
+    """:raises NotFound: if the business has none such."""
+    payment = payments_of(actor=actor).filter(pk=payment_id).first()
+    if payment is None:
+        raise NotFound("There is no such payment.")
+    return payment
+
+
+def day_totals_of(*, actor: Actor) -> QuerySet[DayTotal]:
+    """What each channel took on each day, of all environments: a door shows one environment at a time."""
+    require(actor, Permission.PAYMENTS_READ)
+    return DayTotal.objects.annotate(net=F("amount") - F("reversed_amount") - F("charges"))
 
 
 def payments_of(*, actor: Actor) -> QuerySet[Payment]:
     """Every payment of the present tenant, of all environments: a door shows one environment at a time."""
     require(actor, Permission.PAYMENTS_READ)
-    return Payment.objects.select_related("channel")
+    return Payment.objects.select_related("channel").defer(*(f"channel__{name}" for name in MpesaChannel.UNREAD))

@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.services import Actor
 from channels.connection import daraja_client
 from channels.daraja.client import StkState
 from channels.daraja.errors import DarajaError, DarajaRejected, DarajaUnavailable
+from channels.fields import UndecipherableSecret
 from channels.models import MpesaChannel
 from channels.msisdn import InvalidPhoneNumber, normalise
 from channels.services import callback_url
@@ -40,6 +41,12 @@ class NoUsableChannel(Conflict):
     code = "no_usable_channel"
 
 
+class SecretUnreadable(Conflict):
+    """What is saved can't be read with the platform's present keys."""
+
+    code = "secret_unreadable"
+
+
 def request_payment(
     *,
     actor: Actor,
@@ -56,6 +63,7 @@ def request_payment(
     :raises Invalid: for a number that is not Kenyan.
     :raises NotFound: if there is no such channel.
     :raises NoUsableChannel: if the channel can't prompt: not active, or without a passkey.
+    :raises SecretUnreadable: if its passkey can't be deciphered.
     """
     require(actor, Permission.PAYMENTS_REQUEST)
     try:
@@ -66,7 +74,7 @@ def request_payment(
         channel = _channel(channel_id)
         if channel.status != MpesaChannel.Status.ACTIVE:
             raise NoUsableChannel(f"{channel} is {channel.status.lower()}. Activate it before you ask for payments.")
-        if not channel.passkey:
+        if not _passkey(channel):
             raise NoUsableChannel(f"{channel} has no passkey. Safaricom issues one for prompting phones: add it first.")
         request = PaymentRequest.objects.create(
             channel=channel,
@@ -84,7 +92,7 @@ def request_payment(
 def payment_requests(*, actor: Actor) -> QuerySet[PaymentRequest]:
     """Every request of the business, for its people to look at."""
     require(actor, Permission.PAYMENTS_READ)
-    return PaymentRequest.objects.select_related("channel", "payment")
+    return PaymentRequest.objects.select_related("payment")
 
 
 def send_request(*, request_id: UUID, now: datetime) -> None:
@@ -109,7 +117,7 @@ def send_request(*, request_id: UUID, now: datetime) -> None:
             msisdn=request.phone_number,
             amount_kes=request.amount,
             account_reference=request.account_reference,
-            callback_url=callback_url(channel, "stk-callback"),
+            callback_url=callback_url(channel, "stk-callback", request.pk),
             till=None if channel.kind == MpesaChannel.Kind.PAYBILL else channel.shortcode,
             description=request.transaction_desc,
         )
@@ -161,10 +169,11 @@ def check_request(*, request_id: UUID, now: datetime) -> None:
         enqueue(check_payment_request, due_at=now + _CHECK_AGAIN_AFTER[request.checks], request_id=str(request_id))
 
 
-def lock_by_checkout_ids(checkout_ids: Iterable[str]) -> dict[str, PaymentRequest]:
-    """Our requests that callbacks speak of, locked until the commit."""
-    rows = PaymentRequest.objects.select_for_update().filter(checkout_request_id__in=list(checkout_ids)).order_by("pk")
-    return {row.checkout_request_id: row for row in rows}
+def lock_answered(*, ids: Iterable[UUID], checkout_ids: Iterable[str]) -> dict[UUID | str, PaymentRequest]:
+    """Our requests that callbacks speak of, by their own identifiers and by Daraja's, locked until the commit."""
+    meant = Q(pk__in=list(ids)) | Q(checkout_request_id__in=list(checkout_ids))
+    rows = list(PaymentRequest.objects.select_for_update().filter(meant).order_by("pk"))
+    return {row.checkout_request_id: row for row in rows if row.checkout_request_id} | {row.pk: row for row in rows}
 
 
 def note_not_paid(*, request: PaymentRequest, code: str, desc: str, now: datetime) -> bool:
@@ -192,18 +201,27 @@ def note_paid(*, paid: Sequence[tuple[PaymentRequest, str]], now: datetime) -> N
 
 def _channel(channel_id: UUID | None) -> MpesaChannel:
     if channel_id is not None:
-        channel = MpesaChannel.objects.filter(pk=channel_id).first()
+        channel = MpesaChannel.objects.without_secrets().filter(pk=channel_id).first()
         if channel is None:
             raise NotFound("There is no such channel.")
         return channel
-    channel = MpesaChannel.objects.filter(is_primary=True).first()
+    channel = MpesaChannel.objects.without_secrets().filter(is_primary=True).first()
     if channel is None:
         raise NoUsableChannel("Add a channel first.")
     return channel
 
 
+def _passkey(channel: MpesaChannel) -> str:
+    try:
+        return str(channel.passkey)
+    except UndecipherableSecret:
+        raise SecretUnreadable(
+            f"The passkey of {channel} can't be read any more: the platform's encryption keys changed. Save it again."
+        ) from None
+
+
 def _settle(request_id: UUID, status: Status, *, now: datetime, code: str = "", desc: str = "") -> None:
-    """The outcome as we learnt it without a callback; never over a payment that is known."""
-    PaymentRequest.objects.filter(pk=request_id).exclude(status=Status.SUCCEEDED).update(
+    """The outcome as we learnt it without a callback; never over what a callback has told meanwhile."""
+    PaymentRequest.objects.filter(pk=request_id, status=Status.PENDING).update(
         status=status, result_code=code[:20], result_desc=desc[:1024], finished_at=now
     )

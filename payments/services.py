@@ -30,6 +30,20 @@ _INSERT_PAYMENTS = """
         ON CONFLICT (channel_id, receipt) DO NOTHING
  RETURNING id, channel_id, receipt, amount, paid_at
 """
+_ADD_NAMES = """
+      WITH nameless AS (
+           SELECT known.id, given.payer_name
+             FROM payments_payment AS known
+             JOIN unnest(%s::uuid[], %s::text[], %s::numeric[], %s::text[])
+                  AS given (channel_id, receipt, amount, payer_name) USING (channel_id, receipt, amount)
+            WHERE known.payer_name = ''
+            ORDER BY known.id
+              FOR NO KEY UPDATE OF known)
+    UPDATE payments_payment AS known
+       SET payer_name = nameless.payer_name
+      FROM nameless
+     WHERE known.id = nameless.id
+"""
 _ADD_TO_DAY_TOTALS = """
     INSERT INTO payments_daytotal AS known (id, channel_id, date, payment_count, amount)
     SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::date[], %s::int[], %s::numeric[])
@@ -70,7 +84,8 @@ def record_payments(*, reports: Sequence[PaymentReport]) -> list[NewPayment]:
     """Record money that M-PESA says has arrived, in the present tenant, and return the payments that are new.
 
     M-PESA repeats itself: one receipt may be reported by a confirmation, an STK result and a Pull, at once. The first
-    report wins and the rest change nothing. Day totals change and followers are told in the same commit.
+    report wins; the rest change nothing, but a name that was missing is added. Day totals change and followers are
+    told in the same commit.
     """
     if not reports:
         return []
@@ -95,12 +110,30 @@ def record_payments(*, reports: Sequence[PaymentReport]) -> list[NewPayment]:
             ],
         )
         new = [NewPayment(*row) for row in cursor.fetchall()]
+        if len(new) < len(ordered):
+            _add_names(cursor, ordered, new)
         if new:
-            _add_to_day_totals(cursor, new)
+            _add_to_day_totals(cursor, new)  # last: a reversal takes the payment first, too
     if new:
         TenantActivity.objects.filter(tenant=require_current_tenant()).update(last_payment_at=Now())
         payments_recorded.send(sender=Payment, payment_ids=[payment.id for payment in new])
     return new
+
+
+def _add_names(cursor: CursorWrapper, reports: Sequence[PaymentReport], new: Sequence[NewPayment]) -> None:
+    """What was reported without a name before, as a prompt's answer is, gets it from a later report."""
+    are_new = {(payment.channel_id, payment.receipt) for payment in new}
+    named = [report for report in reports if report.payer_name and (report.channel.pk, report.receipt) not in are_new]
+    if named:
+        cursor.execute(
+            _ADD_NAMES,
+            [
+                [report.channel.pk for report in named],
+                [report.receipt for report in named],
+                [report.amount for report in named],
+                [report.payer_name for report in named],
+            ],
+        )
 
 
 def _add_to_day_totals(cursor: CursorWrapper, payments: Sequence[NewPayment]) -> None:

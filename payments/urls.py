@@ -1,12 +1,23 @@
-from django.urls import path
-
-from payments import api
+from payments.api import (
+    agreements,
+    invoices,
+    payments,
+    payout_batches,
+    payout_policy,
+    payouts,
+    questions,
+    reconciliation,
+    reversals,
+)
 
 api_urlpatterns = [
-    path("payments/", api.PaymentList.as_view()),
-    path("payments/<str:payment_id>/", api.PaymentDetail.as_view()),
-    path("payment-requests/", api.PaymentRequestList.as_view()),
-    path("payment-requests/<str:request_id>/", api.PaymentRequestDetail.as_view()),
-    path("quarantine/", api.QuarantineList.as_view()),
-    path("quarantine/<str:callback_id>/redrive/", api.QuarantineRedrive.as_view()),
+    *payments.urlpatterns,
+    *payouts.urlpatterns,
+    *payout_batches.urlpatterns,
+    *payout_policy.urlpatterns,
+    *reversals.urlpatterns,
+    *questions.urlpatterns,
+    *reconciliation.urlpatterns,
+    *agreements.urlpatterns,
+    *invoices.urlpatterns,
 ]

@@ -177,12 +177,19 @@ def member_of() -> Callable[..., Membership]:
     return make
 
 
+class ApiCaller(APIClient):
+    """Gives each POST an Idempotency-Key of its own; `HTTP_IDEMPOTENCY_KEY=` gives another, or none."""
+
+    def post(self, path: str, *given: Any, **more: Any) -> Any:
+        return super().post(path, *given, **{"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex} | more)
+
+
 @pytest.fixture
 def api(member_of: Callable[..., Membership]) -> Callable[..., APIClient]:
     """`api(acme)` → a client of the API on the platform host, signed in as acme's administrator (or `role=`)."""
 
     def make(tenant: Tenant, role: Role = Role.ORG_ADMIN, *, host: str = "localhost") -> APIClient:
-        client = APIClient(SERVER_NAME=host)
+        client = ApiCaller(SERVER_NAME=host)
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue_tokens(member_of(tenant, role))['access']}")
         return client
 

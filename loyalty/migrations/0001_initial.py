@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('description', models.CharField(max_length=80)),
-                ('status', models.CharField(choices=[('READY', 'can be collected'), ('COLLECTED', 'was collected')], default='READY', max_length=9)),
+                ('status', models.CharField(choices=[('READY', 'can be collected'), ('COLLECTED', 'was collected'), ('WITHDRAWN', 'taken back, because a payment was')], default='READY', max_length=9)),
                 ('created_at', models.DateTimeField()),
                 ('collected_at', models.DateTimeField(null=True)),
                 ('member', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='rewards', to='loyalty.member')),
@@ -93,23 +93,24 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [models.Index(fields=['member', '-id'], name='points_of_member')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('kind', 'EARN')), fields=('payment',), name='points_earned_once'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'ADJUST'), models.Q(('points', 0), _negated=True)), models.Q(('kind', 'EARN'), ('points__gt', 0)), models.Q(('kind__in', ['REDEEM', 'EXPIRE', 'REVERSE']), ('points__lt', 0)), _connector='OR'), name='points_sign_agrees'), models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ['EARN', 'REVERSE']), _negated=True), ('payment__isnull', False), _connector='OR'), name='points_have_a_payment'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'ADJUST'), _negated=True), models.Q(('note', ''), _negated=True), _connector='OR'), name='points_adjusted_for_a_reason'), models.CheckConstraint(condition=models.Q(('balance_after__gte', 0)), name='points_balance_after_not_negative')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('kind', 'EARN')), fields=('payment',), name='points_earned_once'), models.UniqueConstraint(condition=models.Q(('kind', 'REVERSE')), fields=('payment',), name='points_reversed_once'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'ADJUST'), models.Q(('points', 0), _negated=True)), models.Q(('kind', 'EARN'), ('points__gt', 0)), models.Q(('kind__in', ['REDEEM', 'EXPIRE', 'REVERSE']), ('points__lt', 0)), _connector='OR'), name='points_sign_agrees'), models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ['EARN', 'REVERSE']), _negated=True), ('payment__isnull', False), _connector='OR'), name='points_have_a_payment'), models.CheckConstraint(condition=models.Q(models.Q(('kind', 'ADJUST'), _negated=True), models.Q(('note', ''), _negated=True), _connector='OR'), name='points_adjusted_for_a_reason'), models.CheckConstraint(condition=models.Q(('balance_after__gte', 0)), name='points_balance_after_not_negative')],
             },
         ),
         migrations.CreateModel(
             name='PaymentOutcome',
             fields=[
                 ('payment', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='outcome', serialize=False, to='payments.payment')),
-                ('status', models.CharField(choices=[('EARNED', 'points or a stamp were given'), ('WAITING', 'the payer is not known; it can be claimed with the receipt'), ('NOTHING', 'the rules give nothing for it'), ('NO_PROGRAM', 'no active program takes it')], max_length=10)),
+                ('status', models.CharField(choices=[('EARNED', 'points or a stamp were given'), ('WAITING', 'the payer is not known; it can be claimed with the receipt'), ('NOTHING', 'the rules give nothing for it'), ('NO_PROGRAM', 'no active program takes it'), ('REVERSED', 'the payment was given back, and what it gave was taken back')], max_length=10)),
                 ('points', models.PositiveBigIntegerField(default=0)),
                 ('gave_stamp', models.BooleanField(default=False)),
+                ('points_kept', models.PositiveBigIntegerField(db_default=0)),
                 ('decided_at', models.DateTimeField()),
                 ('member', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='outcomes', to='loyalty.member')),
                 ('program', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='outcomes', to='loyalty.program')),
             ],
             options={
                 'indexes': [models.Index(condition=models.Q(('status', 'WAITING')), fields=['-payment'], name='outcome_waiting')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(models.Q(('points__gt', 0), ('gave_stamp', True), _connector='OR'), ('member__isnull', False), ('program__isnull', False), ('status', 'EARNED')), models.Q(('gave_stamp', False), ('member', None), ('points', 0), ('program__isnull', False), ('status__in', ['WAITING', 'NOTHING'])), models.Q(('gave_stamp', False), ('member', None), ('points', 0), ('program', None), ('status', 'NO_PROGRAM')), _connector='OR'), name='outcome_agrees')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(models.Q(('points__gt', 0), ('gave_stamp', True), _connector='OR'), ('member__isnull', False), ('program__isnull', False), ('status', 'EARNED')), models.Q(('gave_stamp', False), ('member', None), ('points', 0), ('program__isnull', False), ('status__in', ['WAITING', 'NOTHING'])), models.Q(('gave_stamp', False), ('member', None), ('points', 0), ('program', None), ('status', 'NO_PROGRAM')), ('status', 'REVERSED'), _connector='OR'), name='outcome_agrees'), models.CheckConstraint(condition=models.Q(('points_kept', 0), models.Q(('points_kept__lte', models.F('points')), ('status', 'REVERSED')), _connector='OR'), name='outcome_kept_agrees')],
             },
         ),
         migrations.AddIndex(
@@ -154,7 +155,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='reward',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('collected_at', None), ('status', 'READY')), models.Q(('collected_at__isnull', False), ('status', 'COLLECTED')), _connector='OR'), name='reward_collected_agrees'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('collected_at', None), ('status__in', ['READY', 'WITHDRAWN'])), models.Q(('collected_at__isnull', False), ('status', 'COLLECTED')), _connector='OR'), name='reward_collected_agrees'),
         ),
         migrations.AddConstraint(
             model_name='stamprule',

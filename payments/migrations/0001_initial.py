@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 ('amount', models.DecimalField(decimal_places=2, max_digits=14)),
                 ('account_reference', models.CharField(blank=True, max_length=64)),
                 ('routed_to', models.CharField(blank=True, max_length=64)),
-                ('source', models.CharField(choices=[('CONFIRMATION', "M-PESA's confirmation"), ('STK', "the answer to a request on the customer's phone"), ('PULL', 'the list that we asked M-PESA for'), ('STATEMENT', 'a statement of the M-PESA portal')], max_length=12)),
+                ('source', models.CharField(choices=[('CONFIRMATION', "M-PESA's confirmation"), ('STK', "the answer to a request on the customer's phone"), ('PULL', 'the list that we asked M-PESA for'), ('STATEMENT', 'a statement of the M-PESA portal'), ('INVOICE', "Bill Manager's report of what was paid on an invoice")], max_length=12)),
                 ('paid_at', models.DateTimeField()),
                 ('created_at', models.DateTimeField()),
                 ('callback_id', models.UUIDField(null=True)),
@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
             name='PayoutEntry',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('RESERVE', 'promised'), ('POST', 'the money moved'), ('VOID', 'no money moved')], max_length=7)),
+                ('kind', models.CharField(choices=[('RESERVE', 'promised'), ('POST', 'the money moved'), ('VOID', 'no money moved'), ('CORRECT', 'it moved after all, as a person found out after the voiding')], max_length=7)),
                 ('amount', models.PositiveIntegerField()),
                 ('created_at', models.DateTimeField()),
                 ('payout', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='payments.payout')),
@@ -270,6 +270,7 @@ class Migration(migrations.Migration):
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('source', models.CharField(choices=[('PULL', 'asked for over the API'), ('STATEMENT', 'a file of the M-PESA portal')], max_length=9)),
                 ('receipt', models.CharField(max_length=20)),
+                ('account', models.CharField(blank=True, max_length=40)),
                 ('details', models.CharField(blank=True, max_length=254)),
                 ('paid_in', models.DecimalField(decimal_places=2, default=0, max_digits=14)),
                 ('withdrawn', models.DecimalField(decimal_places=2, default=0, max_digits=14)),
@@ -369,7 +370,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [models.Index(fields=['environment', '-id'], name='invoice_newest'), models.Index(fields=['channel', 'account_reference'], name='invoice_account')],
-                'constraints': [models.UniqueConstraint(fields=('environment', 'external_reference'), name='invoice_reference_once'), models.CheckConstraint(condition=models.Q(('amount__gte', 1)), name='invoice_amount')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'FAILED'), _negated=True), fields=('environment', 'external_reference'), name='invoice_reference_once'), models.CheckConstraint(condition=models.Q(('amount__gte', 1)), name='invoice_amount')],
             },
         ),
         migrations.AddIndex(
@@ -466,11 +467,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='payoutentry',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'RESERVE'), _negated=True), fields=('payout',), name='payout_settled_once'),
+            constraint=models.UniqueConstraint(condition=models.Q(('kind__in', ['POST', 'VOID'])), fields=('payout',), name='payout_settled_once'),
         ),
         migrations.AddConstraint(
             model_name='payoutentry',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['RESERVE', 'POST', 'VOID'])), name='payout_entry_kind'),
+            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'CORRECT')), fields=('payout',), name='payout_corrected_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='payoutentry',
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['RESERVE', 'POST', 'VOID', 'CORRECT'])), name='payout_entry_kind'),
         ),
         migrations.AddIndex(
             model_name='pull',

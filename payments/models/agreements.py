@@ -100,7 +100,11 @@ class Invoice(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["environment", "external_reference"], name="invoice_reference_once"),
+            models.UniqueConstraint(
+                fields=["environment", "external_reference"],
+                condition=~Q(status="FAILED"),
+                name="invoice_reference_once",
+            ),
             models.CheckConstraint(condition=Q(amount__gte=1), name="invoice_amount"),
         ]
         indexes = [

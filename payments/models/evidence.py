@@ -52,6 +52,7 @@ class StatementLine(models.Model):
     channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="statement_lines", db_index=False)
     source = models.CharField(max_length=9, choices=Source.choices)
     receipt = models.CharField(max_length=20)
+    account = models.CharField(max_length=40, blank=True)  # "Utility Account", where the file is of one and names it
     details = models.CharField(max_length=254, blank=True)  # "Pay Bill from 2547…", "Pay merchant Charge"
     paid_in = models.DecimalField(max_digits=14, decimal_places=2, default=0)  # KES
     withdrawn = models.DecimalField(max_digits=14, decimal_places=2, default=0)  # KES, not negative
@@ -87,9 +88,10 @@ class ReconciliationDay(models.Model):
     environment = models.CharField(max_length=10, choices=Environment.choices)
     date = models.DateField()  # in Nairobi
     status = models.CharField(max_length=8, choices=Status.choices)
-    # By source ("requests", "callbacks", "pull", "statement", "payouts", "reversals"): {"count": …, "amount": "…"}
+    # By source ("requests", "callbacks", "pull", "statement", "payouts", "reversals", "charges", and "unproved", the
+    # payments that nothing of M-PESA's speaks of): {"count": …, "amount": "…"}
     sources = models.JSONField(default=dict)
-    # {"opening", "closing", "expected_closing", "difference"} in KES as text, where balances were read; see there
+    # As `payments.balance_proof.Proof.as_json` gives it, where balances are known
     balance_proof = models.JSONField(default=dict)
     counted_at = models.DateTimeField()
 

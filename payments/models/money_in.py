@@ -17,6 +17,7 @@ class Payment(models.Model):
         STK = "STK", "the answer to a request on the customer's phone"
         PULL = "PULL", "the list that we asked M-PESA for"
         STATEMENT = "STATEMENT", "a statement of the M-PESA portal"
+        INVOICE = "INVOICE", "Bill Manager's report of what was paid on an invoice"
 
     id = UUIDv7Field(primary_key=True, prefix="pay")
     receipt = models.CharField(max_length=20)  # M-PESA's own number: TransID or MpesaReceiptNumber

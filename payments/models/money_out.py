@@ -95,8 +95,8 @@ class MoneyOut(models.Model):
     """What payouts and reversals share: money that M-PESA is asked once to send.
 
     The row's own identifier, as 32 hexadecimal digits, is the OriginatorConversationID where Daraja takes one, and
-    stands in the ResultURL: it is committed before the call and never replaced. Only `payments.money_out.machine`
-    changes `status`.
+    stands in the ResultURL: it is committed before the call and never replaced. Only `payments.money_out` changes
+    `status`.
     """
 
     class Status(models.TextChoices):
@@ -204,13 +204,14 @@ class Payout(MoneyOut):
 class PayoutEntry(models.Model):
     """The books of money out: a reservation when a payout is released, then once either its posting or its voiding.
 
-    Never edited or deleted, by the database's own rule.
+    Never edited or deleted, by the database's own rule. What was voided and moved after all is corrected.
     """
 
     class Kind(models.TextChoices):
         RESERVE = "RESERVE", "promised"
         POST = "POST", "the money moved"
         VOID = "VOID", "no money moved"
+        CORRECT = "CORRECT", "it moved after all, as a person found out after the voiding"
 
     id = UUIDv7Field(primary_key=True)
     payout = models.ForeignKey(Payout, models.PROTECT, related_name="entries", db_index=False)
@@ -221,8 +222,13 @@ class PayoutEntry(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["payout"], condition=Q(kind="RESERVE"), name="payout_reserved_once"),
-            models.UniqueConstraint(fields=["payout"], condition=~Q(kind="RESERVE"), name="payout_settled_once"),
-            models.CheckConstraint(condition=Q(kind__in=["RESERVE", "POST", "VOID"]), name="payout_entry_kind"),
+            models.UniqueConstraint(
+                fields=["payout"], condition=Q(kind__in=["POST", "VOID"]), name="payout_settled_once"
+            ),
+            models.UniqueConstraint(fields=["payout"], condition=Q(kind="CORRECT"), name="payout_corrected_once"),
+            models.CheckConstraint(
+                condition=Q(kind__in=["RESERVE", "POST", "VOID", "CORRECT"]), name="payout_entry_kind"
+            ),
         ]
 
     def __str__(self) -> str:

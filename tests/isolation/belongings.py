@@ -60,6 +60,9 @@ _NOT_PLANTED = {
     *("tenants.Tenant.status_before", "tenants.Tenant.provisioning_steps", "tenants.User.password"),
     *("tenants.User.language", "tenants.DueTask.task", "tenants.ProductionShortcode.shortcode"),
     *("channels.MpesaChannel.shortcode", "channels.MpesaChannel.store_number"),
+    *("payments.StandingOrder.phone_number", "payments.Invoice.items", "payments.Payout.warnings"),
+    *("payments.ReconciliationDay.sources", "payments.ReconciliationDay.balance_proof"),
+    "payments.BalanceQuery.accounts",
     *("channels.ChannelRun.steps", "channels.ChannelRun.details", "channels.MpesaChannel.secret_notes"),
     "channels.MpesaChannel.low_float",
 }
@@ -181,7 +184,13 @@ class Belongings:
             **common,
         )
         payout = Payout.objects.create(
-            batch=batch, row=1, receiver="254712345126", amount=500, fee_estimate=Decimal(5), **common
+            batch=batch,
+            row=1,
+            receiver="254712345126",
+            amount=500,
+            fee_estimate=Decimal(5),
+            warnings=[self.word],
+            **common,
         )
         self._note(
             PayoutPolicy.objects.create(environment=channel.environment),
@@ -191,14 +200,29 @@ class Belongings:
             PayoutEntry.objects.create(payout=payout, kind=PayoutEntry.Kind.RESERVE, amount=500, created_at=now),
             Reversal.objects.create(payment=self[Payment], amount=5000, expires_at=tomorrow, **common),
             StandingOrder.objects.create(
-                amount=500, frequency="4", start_date=now.date(), end_date=tomorrow.date(), **common
+                phone_number="254712345126",
+                amount=500,
+                frequency="4",
+                start_date=now.date(),
+                end_date=tomorrow.date(),
+                **common,
             ),
-            Invoice.objects.create(amount=500, due_date=tomorrow.date(), **common),
+            Invoice.objects.create(
+                amount=500, due_date=tomorrow.date(), items=[{"item_name": self.word, "amount": "500"}], **common
+            ),
         )
 
     def _make_evidence(self, channel: MpesaChannel, now: Any) -> None:
         common = {"channel": channel, "environment": channel.environment}
-        day = ReconciliationDay.objects.create(status="DIFFERS", date=now.date(), counted_at=now, **common)
+        day = ReconciliationDay.objects.create(
+            status="DIFFERS",
+            date=now.date(),
+            counted_at=now,
+            sources={self.word: {"count": 1, "amount": "500.00"}},
+            balance_proof={"basis": self.word},
+            **common,
+        )
+        amounts = dict.fromkeys(("current", "available", "reserved", "uncleared"), "500.00")
         self._note(
             day,
             ReconciliationItem.objects.create(
@@ -218,7 +242,7 @@ class Belongings:
             ),
             Pull.objects.create(window_from=now - timedelta(hours=1), window_until=now, created_at=now, **common),
             StatusQuery.objects.create(receipt=self.word, asked_at=now, **common),
-            BalanceQuery.objects.create(asked_at=now, **common),
+            BalanceQuery.objects.create(asked_at=now, accounts={self.word: {"currency": "KES"} | amounts}, **common),
             Problem.objects.create(kind=Problem.Kind.SILENT, opened_at=now, seen_at=now, **common),
             IdempotencyKey.objects.create(
                 environment=channel.environment, key="x", request_hash=b"x", status=201, body={}, created_at=now

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
+from uuid import uuid4
 
 import requests
 
@@ -29,7 +30,8 @@ class Stack:
         self.postgres = EmbeddedPostgres(folder / "postgres", settings={"fsync": "off", "full_page_writes": "off"})
         self.valkey = EmbeddedValkey(folder / "valkey")
         self._port = _two_free_ports()
-        self._up = self._launcher(environment)
+        self.environment = self._environment(environment)
+        self._up = self._launcher()
 
     @property
     def api(self) -> str:
@@ -120,12 +122,10 @@ class Stack:
         assert answered.ok, answered.text
         return prompt | answered.json()
 
-    def _launcher(self, wanted: dict[str, str]) -> Process:
-        """The launcher as it goes on after it has found its Python: this one."""
+    def _environment(self, wanted: dict[str, str]) -> dict[str, str]:
         ours = ("TUZO_", "_TUZO", "PYTEST_", "SECRET_KEY", "ENCRYPTION_KEYS", "AUDIT_KEY")
         given = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        environment = given | {
-            "_TUZO_BEGAN_AT": str(time.time()),
+        return given | {
             "TUZO_ENV": "development",
             "TUZO_DATA": str(self.folder),
             "TUZO_PLATFORM_HOST": "localhost",
@@ -137,7 +137,11 @@ class Stack:
             "SMS_PROVIDER": "console",
             **wanted,
         }
+
+    def _launcher(self) -> Process:
+        """The launcher as it goes on after it has found its Python: this one."""
         command = [sys.executable, "-m", "config.launcher", "up", "--port", str(self._port)]
+        environment = self.environment | {"_TUZO_BEGAN_AT": str(time.time())}
         return Process(
             "up", command, log=self.folder / "up.log", env=environment, cwd=PROJECT, stop_signal=signal.SIGINT
         )
@@ -176,7 +180,7 @@ class Business:
         return self.ask("GET", path, 200, params=query)
 
     def post(self, path: str, expected: int, **body: Any) -> Any:
-        return self.ask("POST", path, expected, json=body)
+        return self.ask("POST", path, expected, json=body, headers={"Idempotency-Key": uuid4().hex})
 
     def patch(self, path: str, **body: Any) -> Any:
         return self.ask("PATCH", path, 200, json=body)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -13,6 +14,7 @@ from channels.models import MpesaChannel
 from payments import drain
 from tenants.models import InboundCallback, Tenant
 from tests.factories import make_channel
+from tests.practice import Receiver, Simulator
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "daraja"
 Kind = InboundCallback.Kind
@@ -65,3 +67,48 @@ def deliver(acme: Tenant) -> Callable[..., InboundCallback]:
         return row
 
     return put
+
+
+@pytest.fixture
+def connected(acme: Tenant, simulator: Simulator) -> Callable[..., MpesaChannel]:
+    """`connected()` → acme's active PayBill with an API operator, whose keys the simulator knows."""
+
+    def connect(**columns: Any) -> MpesaChannel:
+        opened = simulator.open()
+        saved = {"ends_in": None, "saved_at": "2026-11-21T09:00:00+03:00", "proved_at": None}
+        secrets = {
+            "consumer_key": opened["consumer_key"],
+            "consumer_secret": opened["consumer_secret"],
+            "passkey": opened["passkey"],
+            "initiator_credential": opened["initiator_password"],
+        }
+        return make_channel(
+            acme,
+            opened["shortcode"],
+            initiator_name=opened["initiator_name"],
+            secret_notes=dict.fromkeys(secrets, saved),
+            **secrets,
+            **columns,
+        )
+
+    return connect
+
+
+@pytest.fixture
+def hear(
+    acme: Tenant, receiver: Receiver, deliver: Callable[..., InboundCallback], run_due: Callable[[], int]
+) -> Callable[[MpesaChannel], InboundCallback]:
+    """`hear(channel)` → the next result of the simulator's, put into acme's inbox as the hooks do, and applied with
+    what follows."""
+    heard = 0
+
+    def take_in(channel: MpesaChannel) -> InboundCallback:
+        nonlocal heard
+        path, raw = receiver.arrival(heard)
+        heard += 1
+        kind, about = path.split("/")[3:5]
+        row = deliver(channel, raw, Kind(kind.upper()), about=UUID(about))
+        run_due()
+        return row
+
+    return take_in

@@ -7,7 +7,7 @@ from django_tenants.utils import tenant_context
 
 from audit.ids import new_id, public_id
 from channels.models import Environment
-from payments.models import Payment, PaymentRequest
+from payments.models import DayTotal, Payment, PaymentRequest
 from payments.services import PaymentReport, record_payments
 from tenants.models import InboundCallback, Role
 from tests.factories import make_channel
@@ -51,8 +51,10 @@ def test_a_payment_is_shown_whole(acme, acme_paybill, api):
 
     assert shown.json() == {
         "id": public_id("pay", payment.pk),
+        "status": "succeeded",
         "receipt": "UKL0000001",
         "amount": "500.00",
+        "charge": None,
         "currency": "KES",
         "channel_id": public_id("ch", acme_paybill.pk),
         "shortcode": "600966",
@@ -63,7 +65,40 @@ def test_a_payment_is_shown_whole(acme, acme_paybill, api):
         "payer_name": "JOHN",
         "source": "confirmation",
         "paid_at": "2026-11-21T12:00:00+03:00",
+        "reversed_at": None,
     }
+
+
+def test_the_totals_of_a_day_are_net_of_what_went_back_and_of_charges(acme, acme_paybill, api):
+    live = make_channel(acme, "600982", environment=Environment.PRODUCTION)
+    for number, paid_at in enumerate([NOON, NOON, NOON + timedelta(days=1)], start=1):
+        pay(acme, acme_paybill, f"UKL000000{number}", paid_at=paid_at)
+    pay(acme, live, "UKL0000009")
+    with tenant_context(acme):
+        day = DayTotal.objects.filter(channel=acme_paybill, date="2026-11-21")
+        day.update(reversed_count=1, reversed_amount=Decimal(500), charges=Decimal("2.75"))
+    client = api(acme)
+
+    shown = client.get("/api/v1/day-totals/").json()["results"]
+
+    assert [(row["date"], row["payment_count"], row["net"]) for row in shown] == [
+        ("2026-11-22", 1, "500.00"),
+        ("2026-11-21", 2, "497.25"),
+    ]
+    assert shown[1] == {
+        "date": "2026-11-21",
+        "channel_id": public_id("ch", acme_paybill.pk),
+        "payment_count": 2,
+        "amount": "1000.00",
+        "reversed_count": 1,
+        "reversed_amount": "500.00",
+        "charges": "2.75",
+        "net": "497.25",
+    }
+    (one,) = client.get("/api/v1/day-totals/?date_from=2026-11-22").json()["results"]
+    assert one["date"] == "2026-11-22"
+    (of_live,) = client.get("/api/v1/day-totals/?environment=production").json()["results"]
+    assert of_live["channel_id"] == public_id("ch", live.pk)
 
 
 def test_payments_are_listed_newest_first_and_in_pages(acme, acme_paybill, api):

@@ -9,6 +9,7 @@ from django_tenants.utils import tenant_context
 
 from channels.models import Environment, MpesaChannel
 from payments import drain, services
+from payments.deliveries import PATIENCE_FOR_A_REQUEST
 from payments.models import DayTotal, Payment, PaymentRequest
 from tenants.models import DueTask, InboundCallback, TenantActivity
 from tests.factories import make_channel
@@ -229,6 +230,30 @@ def test_stk_result_pays_the_request(acme, acme_paybill, deliver, body):
         assert payment.routed_to == "regulars"
 
 
+def test_stk_result_settles_a_request_whose_acknowledgement_was_lost(acme, acme_paybill, deliver, body):
+    """Its path names the request; Daraja's own number for it never reached us."""
+    with tenant_context(acme):
+        asked = make_request(acme_paybill, checkout_request_id="", status=PaymentRequest.Status.UNKNOWN)
+    row = deliver(acme_paybill, body("stk_callback_paid.json"), Kind.STK_CALLBACK, about=asked.pk)
+
+    assert row.state == State.APPLIED
+    with tenant_context(acme):
+        assert PaymentRequest.objects.get().payment == Payment.objects.get()
+
+
+def test_stk_result_of_another_prompt_does_not_settle_the_request_that_its_path_names(
+    acme, acme_paybill, deliver, body
+):
+    with tenant_context(acme):
+        asked = make_request(acme_paybill, checkout_request_id="ws_CO_another")
+    row = deliver(acme_paybill, body("stk_callback_paid.json"), Kind.STK_CALLBACK, about=asked.pk)
+
+    assert row.state == State.PENDING
+    with tenant_context(acme):
+        assert PaymentRequest.objects.get().status == PaymentRequest.Status.PENDING
+        assert not Payment.objects.exists()
+
+
 def test_confirmation_and_stk_result_of_one_receipt_are_one_payment(acme, acme_paybill, deliver, body):
     with tenant_context(acme):
         make_request(acme_paybill)
@@ -280,7 +305,7 @@ def test_stk_result_that_nobody_asked_for_is_quarantined_in_the_end(acme, acme_p
         acme_paybill,
         body("stk_callback_paid.json"),
         Kind.STK_CALLBACK,
-        received_at=timezone.now() - drain.PATIENCE_FOR_A_REQUEST - timedelta(seconds=1),
+        received_at=timezone.now() - PATIENCE_FOR_A_REQUEST - timedelta(seconds=1),
     )
 
     assert (row.state, row.reason) == (State.QUARANTINED, Reason.UNMATCHED_REQUEST)

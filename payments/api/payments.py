@@ -1,25 +1,26 @@
-"""`/api/v1/payments/`, `/api/v1/payment-requests/`, `/api/v1/quarantine/`."""
+"""`/api/v1/payments/`, `/api/v1/day-totals/`, `/api/v1/payment-requests/`, `/api/v1/quarantine/`."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import django_filters
 from django.db.models import QuerySet
-from django.http import Http404
+from django.urls import path
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.ids import UnreadableId, read_public_id
 from channels.daraja.explanations import Api, explain
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
+from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment
-from payments.models import Payment, PaymentRequest
+from payments.api.common import read_id
+from payments.models import DayTotal, Payment, PaymentRequest
 from payments.quarantine import quarantined_callbacks, redrive_callbacks
-from payments.queries import payments_of
+from payments.queries import day_totals_of, payments_of, read_payment
 from payments.requests import payment_requests, request_payment
 from tenants.errors import NotFound
 from tenants.models import InboundCallback
@@ -33,13 +34,19 @@ class PaymentOutput(serializers.ModelSerializer[Payment]):
     environment = LowerCaseChoiceField(Environment)
     source = LowerCaseChoiceField(Payment.Source)  # type: ignore[assignment]  # a serializer has `source` of its own
     currency = serializers.SerializerMethodField()
+    status = serializers.SerializerMethodField()
 
     class Meta:
         model = Payment
         fields = [
-            "id", "receipt", "amount", "currency", "channel_id", "shortcode", "environment", "account_reference",
-            "routed_to", "payer", "payer_name", "source", "paid_at",
+            "id", "status", "receipt", "amount", "charge", "currency", "channel_id", "shortcode", "environment",
+            "account_reference", "routed_to", "payer", "payer_name", "source", "paid_at", "reversed_at",
         ]  # fmt: skip
+        extra_kwargs = {"charge": {"help_text": "KES that M-PESA kept of it; null while M-PESA has not said."}}
+
+    @extend_schema_field(serializers.ChoiceField(["succeeded", "reversed"]))
+    def get_status(self, payment: Payment) -> str:
+        return "reversed" if payment.reversed_at else "succeeded"
 
     def get_currency(self, payment: Payment) -> str:
         return "KES"
@@ -81,10 +88,41 @@ class PaymentList(ListAPIView[Payment]):
 class PaymentDetail(APIView):
     @extend_schema(responses=PaymentOutput)
     def get(self, request: Request, payment_id: str) -> Response:
-        payment = payments_of(actor=request.actor).filter(pk=_read("pay", payment_id)).first()  # type: ignore[attr-defined]
-        if payment is None:
-            raise NotFound("There is no such payment.")
+        payment = read_payment(actor=request.actor, payment_id=read_id("pay", payment_id))  # type: ignore[attr-defined]
         return Response(PaymentOutput(payment).data)
+
+
+class DayTotalOutput(serializers.ModelSerializer[DayTotal]):
+    """KES. `net` is what is left of `amount` after what was given back and what M-PESA kept, as far as it has said."""
+
+    channel_id = PublicIdField("ch")
+    net = serializers.DecimalField(max_digits=16, decimal_places=2)
+
+    class Meta:
+        model = DayTotal
+        fields = [
+            "date", "channel_id", "payment_count", "amount", "reversed_count", "reversed_amount", "charges", "net",
+        ]  # fmt: skip
+
+
+class DayTotalFilters(OneEnvironment):
+    path: ClassVar[str] = "channel__environment"
+    channel = PublicIdFilter("ch", field_name="channel_id")
+    date_from = django_filters.DateFilter("date", "gte")
+    date_until = django_filters.DateFilter("date", "lte")
+
+
+@extend_schema(tags=["payments"])
+class DayTotalList(ListAPIView[DayTotal]):
+    """What each channel of one environment took on each day of Kenya's clock, the newest day first."""
+
+    serializer_class = DayTotalOutput
+    filterset_class = DayTotalFilters
+    queryset = DayTotal.objects.none()
+    ordering = ("-date", "-id")
+
+    def get_queryset(self) -> QuerySet[DayTotal]:
+        return day_totals_of(actor=self.request.actor)  # type: ignore[attr-defined]
 
 
 class PaymentRequestInput(serializers.Serializer[Any]):
@@ -151,27 +189,32 @@ class PaymentRequestList(ListAPIView[PaymentRequest]):
     def get_queryset(self) -> QuerySet[PaymentRequest]:
         return payment_requests(actor=self.request.actor)  # type: ignore[attr-defined]
 
-    @extend_schema(request=PaymentRequestInput, responses={202: PaymentRequestOutput})
+    @extend_schema(parameters=[IDEMPOTENCY_KEY], request=PaymentRequestInput, responses={202: PaymentRequestOutput})
     def post(self, request: Request) -> Response:
         given = PaymentRequestInput(data=request.data)
         given.is_valid(raise_exception=True)
         values = given.validated_data
-        asked = request_payment(
-            actor=request.actor,  # type: ignore[attr-defined]
-            phone_number=values["phone_number"],
-            amount=values["amount"],
-            account_reference=values["account_reference"],
-            transaction_desc=values["transaction_desc"],
-            channel_id=values.get("channel"),
-        )
-        return Response(PaymentRequestOutput(asked).data, status=status.HTTP_202_ACCEPTED)
+        channel_id = values.get("channel")
+
+        def ask() -> tuple[int, Any]:
+            asked = request_payment(
+                actor=request.actor,  # type: ignore[attr-defined]
+                phone_number=values["phone_number"],
+                amount=values["amount"],
+                account_reference=values["account_reference"],
+                transaction_desc=values["transaction_desc"],
+                channel_id=channel_id,
+            )
+            return status.HTTP_202_ACCEPTED, PaymentRequestOutput(asked).data
+
+        return answer_once(request, environment=environment_of(channel_id), work=ask)
 
 
 @extend_schema(tags=["payment requests"])
 class PaymentRequestDetail(APIView):
     @extend_schema(responses=PaymentRequestOutput)
     def get(self, request: Request, request_id: str) -> Response:
-        asked = payment_requests(actor=request.actor).filter(pk=_read("preq", request_id)).first()  # type: ignore[attr-defined]
+        asked = payment_requests(actor=request.actor).filter(pk=read_id("preq", request_id)).first()  # type: ignore[attr-defined]
         if asked is None:
             raise NotFound("There is no such payment request.")
         return Response(PaymentRequestOutput(asked).data)
@@ -215,13 +258,17 @@ class QuarantineRedrive(APIView):
     """Apply one of them again. Whoever asks vouches for the address it came from; all else is judged afresh."""
 
     def post(self, request: Request, callback_id: str) -> Response:
-        if not redrive_callbacks(actor=request.actor, callback_ids=[_read("cb", callback_id)]):  # type: ignore[attr-defined]
+        if not redrive_callbacks(actor=request.actor, callback_ids=[read_id("cb", callback_id)]):  # type: ignore[attr-defined]
             raise NotFound("There is no such delivery in quarantine.")
         return Response(status=status.HTTP_202_ACCEPTED)
 
 
-def _read(prefix: str, text: str) -> Any:
-    try:
-        return read_public_id(prefix, text)
-    except UnreadableId:
-        raise Http404 from None
+urlpatterns = [
+    path("payments/", PaymentList.as_view()),
+    path("payments/<str:payment_id>/", PaymentDetail.as_view()),
+    path("day-totals/", DayTotalList.as_view()),
+    path("payment-requests/", PaymentRequestList.as_view()),
+    path("payment-requests/<str:request_id>/", PaymentRequestDetail.as_view()),
+    path("quarantine/", QuarantineList.as_view()),
+    path("quarantine/<str:callback_id>/redrive/", QuarantineRedrive.as_view()),
+]
