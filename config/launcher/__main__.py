@@ -19,6 +19,7 @@ _PASSED_ON = {
     "psql": "open the database",
     "bench": "measure: ./tuzo bench ingest",
     "test": "run the test suite; options go to pytest",
+    "faults": "break things on purpose, then compare the books: ./tuzo faults --seed 1 --minutes 2",
 }
 
 
@@ -30,7 +31,9 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(sys.stderr if options.command in {"manage", "shell", "psql", "bench"} else sys.stdout)
     try:
         if handed_over is None and options.command not in {"logs", "pay"}:
-            requirements = environment.CHECK if options.command in {"test", "check", "bench"} else environment.RUN
+            requirements = (
+                environment.CHECK if options.command in {"test", "faults", "check", "bench"} else environment.RUN
+            )
             python = environment.ensure(requirements, console)
             commands.replace_by_python(python, arguments, {_BEGAN_AT: str(began_at)})
         return _run(options, console, began_at)
@@ -60,6 +63,8 @@ def _run(options: argparse.Namespace, console: Console, began_at: float) -> int:
             return commands.bench(project, console, options.arguments)
         case "test":
             return commands.test(project, console, options.arguments)
+        case "faults":
+            return commands.faults(project, options.arguments)
         case "check":
             return checks.check(console)
         case "logs":

@@ -64,6 +64,12 @@ def test(project: Project, console: Console, arguments: Sequence[str]) -> int:
             stack.stop_services(started)
 
 
+def faults(project: Project, arguments: Sequence[str]) -> int:
+    """Run the fault harness, which starts a stack of its own and keeps its logs if something is wrong."""
+    environment = os.environ | {"TUZO_DATA": str(project.for_tests().data)}
+    return run_in_foreground([sys.executable, "-m", "tests.faults", *arguments], environment)
+
+
 def pay(project: Project, console: Console, payment: Mapping[str, str]) -> int:
     """Pay as a customer would, on the simulator's virtual phone; print what the payer reads, and what became of it.
 
