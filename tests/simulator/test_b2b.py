@@ -22,14 +22,14 @@ def test_pay_bill_moves_working_money_to_the_receivers_utility_account(payer, op
         "DebitAccountBalance": "{Amount={BasicAmount=44000.00, MinimumAmount=4400000, CurrencyCode=KES}}",
         "Amount": 6000,
         "DebitPartyAffectedAccountBalance": "Working Account|KES|44000.00|44000.00|0.00|0.00",
-        "DebitPartyCharges": "Business Pay Bill Charge|KES|48.00",
+        "DebitPartyCharges": "Business Pay Bill Charge|KES|42.00",
         "ReceiverPartyPublicName": f"{supplier.shortcode} - Supplier",
         "Currency": "KES",
     }
     keys = [one["Key"] for one in body["ReferenceData"]["ReferenceItem"]]
     assert keys == ["BillReferenceNumber", "QueueTimeoutURL", "Occassion"]
     assert body["ReferenceData"]["ReferenceItem"][0]["Value"] == 353353
-    assert (payer.accounts()["Working Account"], payer.accounts()["Charges Paid Account"]) == ("44000.00", "-48.00")
+    assert (payer.accounts()["Working Account"], payer.accounts()["Charges Paid Account"]) == ("44000.00", "-42.00")
     assert supplier.accounts()["Utility Account"] == "6000.00"
 
 

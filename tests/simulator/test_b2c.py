@@ -89,7 +89,15 @@ def test_pochi_is_paid_like_a_phone(process, payer, customer):
 
 @pytest.mark.parametrize(
     ("amount", "charge"),
-    [(10, "5.00"), (1500, "5.00"), (1501, "9.00"), (20_000, "11.00"), (20_001, "13.00"), (250_000, "13.00")],
+    [
+        (100, "0.00"),
+        (101, "5.00"),
+        (1500, "5.00"),
+        (1501, "9.00"),
+        (20_000, "11.00"),
+        (20_001, "13.00"),
+        (250_000, "13.00"),
+    ],
 )
 def test_charge_follows_the_tariff(process, payer, customer, amount, charge):
     process.control("PUT", f"/customers/{customer}", {"balance": 0})
