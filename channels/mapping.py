@@ -155,19 +155,19 @@ def _expression(pattern: str) -> str:
     return first + "".join(f"(?>.*?{part})" for part in middle) + f".*{last}"
 
 
-def _no_programs() -> Collection[str]:
-    return ()
+def _no_programs() -> Mapping[str, str]:
+    return {}
 
 
-_program_directory: Callable[[], Collection[str]] = _no_programs
+_program_directory: Callable[[], Mapping[str, str]] = _no_programs
 
 
-def set_program_directory(directory: Callable[[], Collection[str]]) -> None:
-    """Tell this room how to find the codes of the present business's programs; the room above does, at the start."""
+def set_program_directory(directory: Callable[[], Mapping[str, str]]) -> None:
+    """Tell this room how to find the present business's programs; the room above does, at the start."""
     global _program_directory
     _program_directory = directory
 
 
-def known_programs() -> Collection[str]:
-    """The codes of the present business's programs."""
+def known_programs() -> Mapping[str, str]:
+    """The present business's programs: their names by their codes."""
     return _program_directory()

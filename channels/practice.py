@@ -36,6 +36,7 @@ class PracticeOrganisation:
     passkey: str = field(repr=False)
     initiator_name: str
     initiator_credential: str = field(repr=False)
+    nominated_number: str
 
     @property
     def details(self) -> ChannelDetails:
@@ -48,6 +49,7 @@ class PracticeOrganisation:
             passkey=self.passkey,
             initiator_name=self.initiator_name,
             initiator_credential=self.initiator_credential,
+            nominated_number=self.nominated_number,
         )
 
 
@@ -76,6 +78,7 @@ def open_practice_organisation(
             passkey=str(shown["passkey"]),
             initiator_name=str(shown["initiator_name"]),
             initiator_credential=str(shown["initiator_password"]),
+            nominated_number=str(shown["nominated_number"]),
         )
     except (ValueError, KeyError, TypeError) as problem:
         raise PracticeUnavailable("The practice service gave an answer that can't be read.") from problem

@@ -19,7 +19,7 @@ from channels.connection import daraja_client, in_plain_words
 from channels.daraja.client import QrKind
 from channels.models import MpesaChannel
 from channels.services import ChannelNotFound
-from channels.status import NotConfigured
+from channels.status import require_steps_before
 from tenants.permissions import Permission, require
 from tenants.queue import require_current_tenant
 
@@ -66,8 +66,7 @@ def make_qr_code(
     channel = MpesaChannel.objects.without_secrets().filter(pk=channel_id).first()
     if channel is None:
         raise ChannelNotFound
-    if not channel.has_keys:
-        raise NotConfigured("Save the consumer key and the consumer secret of your Daraja app on this channel.")
+    require_steps_before(channel, "verify")
     business_name = require_current_tenant().business_name
     is_paybill = channel.kind == MpesaChannel.Kind.PAYBILL
     with in_plain_words():

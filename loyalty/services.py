@@ -1,6 +1,6 @@
 """Programs: what a business gives for payments. Members are in `members`, points in `points`, earning in `awards`."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
@@ -45,9 +45,9 @@ def get_program(*, actor: Actor, program_id: UUID) -> Program:
     return program
 
 
-def program_codes() -> Collection[str]:
-    """What a channel's mapping may name in the present business."""
-    return set(Program.objects.values_list("code", flat=True))
+def program_names() -> Mapping[str, str]:
+    """The names by the codes that a channel's mapping may name in the present business."""
+    return dict(Program.objects.values_list("code", "name"))
 
 
 def make_default_program() -> None:

@@ -7,11 +7,12 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         from channels.signals import channel_activated
-        from payments import balances, invoice_payments, rounds
+        from payments import balances, examination, invoice_payments, rounds
         from payments.questions import register
         from payments.signals import payment_reversed, payments_recorded
         from payments.status_queries import STATUS
 
+        examination.add_steps()
         payments_recorded.connect(invoice_payments.hear_recorded, dispatch_uid="payments.invoice_payments")
         payment_reversed.connect(invoice_payments.hear_reversed, dispatch_uid="payments.invoice_payments")
         register(STATUS)

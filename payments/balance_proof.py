@@ -79,7 +79,7 @@ class Proof:
             Basis.BALANCES: "than what moved explains: a withdrawal to the bank, for example, that is not known here",
             Basis.STATEMENT: "than the lines of the statement explain: some of its lines are missing here",
         }[self.basis]
-        return f"The closing balance is KES {abs(self.difference):,} {more_or_less} {what}."
+        return f"The closing balance is KES {abs(self.difference):,.2f} {more_or_less} {what}."
 
     def as_json(self) -> dict[str, str | bool]:
         """Times in ISO form, KES as text."""
@@ -96,7 +96,7 @@ class Proof:
             "basis": self.basis.value,
             "since": self.since.isoformat(),
             "until": self.until.isoformat(),
-            **{name: str(amount) for name, amount in amounts.items()},
+            **{name: f"{amount:.2f}" for name, amount in amounts.items()},
             "holds": self.holds,
         }
 

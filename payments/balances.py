@@ -5,7 +5,7 @@ less than the channel's `low_float` says it should.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -87,7 +87,7 @@ def ask_by_itself(*, channel: MpesaChannel, now: datetime) -> None:
 
 def promise_balances(*, channel: MpesaChannel, now: datetime) -> bool:
     """Promise to ask at the next time, unless that is promised already; returns whether it is."""
-    is_asked = timedelta(0) < settings.BALANCE_EVERY and channel.environment in ASKED_BY_ITSELF
+    is_asked = settings.BALANCE_EVERY.total_seconds() > 0 and channel.environment in ASKED_BY_ITSELF
     if is_asked:
         enqueue(ask_balance_again, due_at=now + settings.BALANCE_EVERY, channel_id=str(channel.pk))
     return is_asked

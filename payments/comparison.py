@@ -118,10 +118,10 @@ _LISTED_OTHERWISE = """
            AND lower(status) = 'completed'
          GROUP BY receipt
     ), sent AS (
-        SELECT receipt, amount FROM payments_payout
+        SELECT receipt, amount::numeric FROM payments_payout
          WHERE channel_id = %(channel)s AND status = 'SUCCEEDED' AND receipt <> ''
          UNION ALL
-        SELECT receipt, amount FROM payments_reversal
+        SELECT receipt, amount::numeric FROM payments_reversal
          WHERE channel_id = %(channel)s AND status = 'SUCCEEDED' AND receipt <> ''
     )
     SELECT listed.receipt, came, went, pulled, payment.amount, sent.amount
@@ -150,17 +150,25 @@ def _judge(
     if paid is not None:
         theirs = pulled if came in (0, paid) else came
         return Found(
-            Kind.DIFFERS, receipt, paid, theirs, f"M-PESA lists KES {theirs:,} for {receipt}; we have KES {paid:,}."
+            Kind.DIFFERS,
+            receipt,
+            paid,
+            theirs,
+            f"M-PESA lists KES {theirs:,.2f} for {receipt}; we have KES {paid:,.2f}.",
         )
     if sent is not None:
         return Found(
-            Kind.DIFFERS, receipt, -sent, -went, f"M-PESA lists KES {went:,} sent for {receipt}; we have KES {sent:,}."
+            Kind.DIFFERS,
+            receipt,
+            -sent,
+            -went,
+            f"M-PESA lists KES {went:,.2f} sent for {receipt}; we have KES {sent:,.2f}.",
         )
     theirs = (came - went) or pulled
     sentence = (
-        f"M-PESA lists KES {theirs:,} that came in under {receipt}, and there is no such payment here."
+        f"M-PESA lists KES {theirs:,.2f} that came in under {receipt}, and there is no such payment here."
         if theirs > 0
-        else f"M-PESA lists KES {-theirs:,} that went out under {receipt}, and nothing here was sent under it."
+        else f"M-PESA lists KES {-theirs:,.2f} that went out under {receipt}, and nothing here was sent under it."
     )
     return Found(Kind.MISSING_HERE, receipt, None, theirs, sentence)
 
@@ -250,7 +258,11 @@ def _unlisted_payments(about: _About, looked_at: Sequence[Stretch]) -> tuple[lis
     *missing, (_, amount, count) = about.select(_UNLISTED_PAYMENTS, **_as_arrays(looked_at))
     found = [
         Found(
-            Kind.MISSING_THERE, receipt, paid, None, f"We have KES {paid:,} under {receipt}; M-PESA does not list it."
+            Kind.MISSING_THERE,
+            receipt,
+            paid,
+            None,
+            f"We have KES {paid:,.2f} under {receipt}; M-PESA does not list it.",
         )
         for receipt, paid, _ in missing
     ]
@@ -265,7 +277,7 @@ def _unlisted_payouts(about: _About, looked_at: Sequence[Stretch]) -> list[Found
             receipt,
             -Decimal(sent),
             None,
-            f"We have KES {sent:,} sent under {receipt}; M-PESA's statement does not list it.",
+            f"We have KES {sent:,.2f} sent under {receipt}; M-PESA's statement does not list it.",
         )
         for receipt, sent in rows
     ]

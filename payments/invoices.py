@@ -23,6 +23,7 @@ from channels.fields import UndecipherableSecret
 from channels.models import MpesaChannel
 from channels.msisdn import InvalidPhoneNumber, normalise
 from channels.services import ChannelNotFound, callback_url, lock_channel
+from channels.status import require_steps_before
 from payments.models import Invoice
 from payments.tasks import send_invoices
 from tenants.errors import Conflict, Invalid, NotFound
@@ -72,6 +73,7 @@ def opt_in(
 
     :raises ChannelNotFound: if the business has none such.
     :raises NoPayBill: if it is a till.
+    :raises NotConfigured: if its keys are not saved.
     :raises Invalid: if the phone number is not Kenyan.
     :raises MpesaRefused, MpesaUnavailable: if Safaricom does not turn it on.
     """
@@ -81,6 +83,7 @@ def opt_in(
         raise ChannelNotFound
     if channel.kind != MpesaChannel.Kind.PAYBILL:
         raise NoPayBill("Bill Manager is for PayBills; this is a till.")
+    require_steps_before(channel, "verify")
     try:
         contact = normalise(contact_phone)
     except InvalidPhoneNumber as problem:

@@ -43,7 +43,7 @@ _CURRENCY = re.compile(r"^(?:KES|KSHS?)\.?\s*", re.IGNORECASE)
 _SHORT_CODE = re.compile(r"short\s*code", re.IGNORECASE)
 _ACCOUNT = re.compile(r"account(?:\s+(?:name|type))?\s*:?", re.IGNORECASE)
 _DAY_FIRST = re.compile(r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})(.*)")
-_TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p")
+_OTHER_TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p")
 
 
 class UnusableStatement(Invalid):
@@ -187,16 +187,25 @@ def _moment(text: str, *, now: datetime) -> datetime:
     """Kenya's clock: the day before the month, or the year first."""
     if found := _DAY_FIRST.fullmatch(text):
         day, month, year, rest = found.groups()
-        text = f"{year}-{month}-{day}{rest}"
-    text = text.replace("/", "-").replace("T", " ").upper()
-    for form in _TIMES:
+        text = f"{year}-{month:0>2}-{day:0>2}{rest}"
+    moment = _by_the_clock(text.replace("/", "-"))
+    if moment > now + timedelta(days=1):
+        raise _Wrong("This time lies in the future. Are day and month the wrong way round?")
+    return moment
+
+
+def _by_the_clock(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    else:
+        return moment if moment.tzinfo else moment.replace(tzinfo=NAIROBI)
+    for form in _OTHER_TIMES:
         try:
-            moment = datetime.strptime(text, form).replace(tzinfo=NAIROBI)
+            return datetime.strptime(text.upper(), form).replace(tzinfo=NAIROBI)
         except ValueError:
             continue
-        if moment > now + timedelta(days=1):
-            raise _Wrong("This time lies in the future. Are day and month the wrong way round?")
-        return moment
     raise _Wrong("This is not a time, like 31-08-2026 14:05:00.")
 
 
@@ -213,6 +222,8 @@ def _balance(text: str) -> Decimal | None:
 
 def _amount(text: str) -> Decimal:
     """Shillings, however they are written: `1,250.00`, `-1250`, `(1,250.00)`, `KES 1250`; nothing is nought."""
+    if not text:
+        return _NOTHING
     bare = _CURRENCY.sub("", text)
     is_negative = bare.startswith("-") or (bare.startswith("(") and bare.endswith(")"))
     bare = bare.strip("-() ")

@@ -21,11 +21,3 @@ def follow_money_out(channel_id: str) -> None:
     from payments.money_out import following
 
     following.follow(channel_id=UUID(channel_id), clock=timezone.now)
-
-
-@shared_task(base=TenantTask)
-def resume_money_out() -> None:
-    """Promise again what should be promised already, for every channel with open payouts or reversals."""
-    from payments.money_out import following
-
-    following.resume()

@@ -83,9 +83,8 @@ _QUERIES = {
                kept.status, kept.receiver, kept.amount, kept.account_reference, kept.receipt, kept.checks,
                kept.sending_at IS NOT NULL AS was_sent, kept.decided_by, kept.review, kept.result_code,
                kept.result_desc, batch.status AS batch_status,
-               coalesce((SELECT array_agg(entry.kind || ' ' || entry.amount ORDER BY entry.id)
-                           FROM {{schema}}.payments_payoutentry AS entry
-                          WHERE entry.payout_id = kept.id), ARRAY[]::text[]) AS entries
+               ARRAY(SELECT entry.kind || ' ' || entry.amount FROM {{schema}}.payments_payoutentry AS entry
+                      WHERE entry.payout_id = kept.id ORDER BY entry.id) AS entries
           FROM {{schema}}.payments_payout AS kept {_OF_CHANNEL}
           JOIN {{schema}}.payments_payoutbatch AS batch ON batch.id = kept.batch_id
     """,

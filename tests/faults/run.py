@@ -46,6 +46,7 @@ def run(folder: Path, *, seed: int, measures: Measures, patience_s: float, is_pa
     try:
         with _Watch(result, "start"):
             house.start()
+        with _Watch(result, "sign-up"):
             firms = [open_firm(house, doors, number) for number in range(measures.businesses)]
         began_at = datetime.now(UTC)
         load = Load(house, firms, plan)

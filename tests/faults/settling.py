@@ -30,6 +30,15 @@ _OPEN = """
                                   AND (payment.reversed_at IS NULL OR outcome.status = 'REVERSED'))) AS unjudged
 """
 
+_OPEN_MONEY = """
+    SELECT '{kind}', kept.id, kept.status, kept.sending_at, kept.accepted_at, kept.due_at, kept.checks, kept.not_found,
+           kept.result_code, kept.result_desc, now() AS now,
+           array(SELECT ROW(query.asked_at, query.status, query.result_code, query.result_desc, query.found)::text
+                   FROM {schema}.payments_statusquery AS query WHERE query.{kind}_id = kept.id ORDER BY query.id)
+      FROM {schema}.payments_{kind} AS kept
+     WHERE kept.status IN ('RESERVED', 'SENDING', 'ACCEPTED', 'UNKNOWN') LIMIT 20
+"""
+
 
 def settle(house: House, firms: Sequence[Firm], *, since: datetime, seconds: float, is_patient: bool) -> list[str]:
     """Wait until all is at its end; returns what is not after `seconds`, a sentence each.
@@ -45,7 +54,8 @@ def settle(house: House, firms: Sequence[Firm], *, since: datetime, seconds: flo
             pull(firm, since=since)
     except Refused as problem:
         left.append(str(problem))
-    return left or _wait(house, firms, deadline + _PULL_TAKES_S)
+    left = left or _wait(house, firms, deadline + _PULL_TAKES_S)
+    return [*left, *_open_money(house, firms)] if left else []
 
 
 def pull(firm: Firm, *, since: datetime) -> None:
@@ -66,6 +76,16 @@ def pull(firm: Firm, *, since: datetime) -> None:
                 raise Refused(f"A Pull failed although nothing was in its way: {asked}")
         time.sleep(0.5)
     raise Refused(f"A Pull did not end within {_PULL_TAKES_S} s: {asked}")
+
+
+def _open_money(house: House, firms: Sequence[Firm]) -> list[str]:
+    """What is known of the payouts and reversals that are not at their end."""
+    return [
+        str(row)
+        for firm in firms
+        for kind in ("payout", "reversal")
+        for row in house.rows(_OPEN_MONEY.format(schema=firm.schema, kind=kind))
+    ]
 
 
 def _wait(house: House, firms: Sequence[Firm], deadline: float) -> list[str]:

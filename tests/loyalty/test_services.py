@@ -93,9 +93,9 @@ def test_a_program_that_is_not_there_can_not_be_changed(in_acme, actor):
 
 
 def test_mappings_may_name_the_present_business_s_programs_only(in_acme, rival, vip, loyalty):
-    assert known_programs() == {"vip", "loyalty"}
+    assert known_programs() == {"vip": "VIP", "loyalty": "Loyalty"}
     with tenant_context(rival):
-        assert known_programs() == set()
+        assert known_programs() == {}
 
 
 def test_a_new_business_has_a_program_of_1_point_per_100(in_acme):
