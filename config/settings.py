@@ -60,6 +60,15 @@ def env_list(name: str, default: str | None = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 
 
+def env_pairs(name: str) -> dict[str, str]:
+    """`a=1,b=2`"""
+    pairs = [item.partition("=") for item in env_list(name)]
+    for key, equals, value in pairs:
+        if not (key and equals and value):
+            refuse(f"{name} must be a list of name=value, not {key + equals + value!r}.")
+    return {key: value for key, _, value in pairs}
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # What this installation is
 # ---------------------------------------------------------------------------------------------------------------------
@@ -221,7 +230,7 @@ _CALLS_PER_SECOND = env_int("DARAJA_CALLS_PER_SECOND", 20)
 DARAJA_CALLS_PER_SECOND = {"PRACTICE": 500, "SANDBOX": _CALLS_PER_SECOND, "PRODUCTION": _CALLS_PER_SECOND}
 BALANCE_EVERY = timedelta(minutes=env_int("BALANCE_EVERY_MINUTES", 60))  # 0: only when somebody asks
 # Paths that Safaricom's go-live e-mail gives another way than its portal: {"bill_opt_in": "/v1/…"}
-DARAJA_PATHS = dict(item.split("=", 1) for item in env_list("DARAJA_PATHS") if "=" in item)
+DARAJA_PATHS = env_pairs("DARAJA_PATHS")
 # Addresses that Safaricom publishes for its callbacks; "flag" notes an unlisted one, "enforce" quarantines it.
 CALLBACK_ADDRESSES = env_list(
     "CALLBACK_ADDRESSES",

@@ -46,10 +46,6 @@ class PartialReversal(Conflict):
     code = "partial_reversal"
 
 
-class PayoutNotReversible(Conflict):
-    code = "payout_not_reversible"
-
-
 class AlreadyReversed(Conflict):
     code = "already_reversed"
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from channels import idempotency
+from channels import doctor, idempotency
 from channels.models import MpesaChannel
 from channels.tasks import examine_channel
 from payments import balances, completion, pulls, reconciliation, silence
@@ -87,7 +87,7 @@ def _promise_all(channel: MpesaChannel, *, now: datetime) -> None:
     _promise(pull_channel, channel, now + PULL_EVERY)
     _promise(listen_to_channel, channel, now + silence.LOOK_AGAIN_WHEN_QUIET)
     _promise(reconcile_channel, channel, _next_night(channel, now=now))
-    _promise(examine_channel, channel, _next_night(channel, now=now))
+    _promise(examine_channel, channel, doctor.next_night(channel, now=now))
     balances.promise_balances(channel=channel, now=now)
     completion.promise_completion(channel=channel, now=now)
 

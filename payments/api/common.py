@@ -1,11 +1,12 @@
 """What every group of the money API reads alike."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from django.http import Http404
 from rest_framework import serializers
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -27,7 +28,7 @@ class TooLarge(DomainError):
 class FileDoor(APIView):
     """Takes JSON, or a form with a file. What says that it is too large is refused before any of it is read."""
 
-    parser_classes = (JSONParser, MultiPartParser)
+    parser_classes: Sequence[type[BaseParser]] = (JSONParser, MultiPartParser)
     maximum_bytes: int
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from channels.daraja.verdicts import Verdict
-from channels.filters import OneEnvironment, PublicIdFilter
+from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment
 from payments.api.common import DecisionInput, read_id
@@ -121,6 +121,7 @@ class PayoutFilters(OneEnvironment):
     channel = PublicIdFilter("ch", field_name="channel_id")
     batch = PublicIdFilter("pbat", field_name="batch_id")
     status = django_filters.ChoiceFilter(choices=[(word, word) for word in INNER_STATES], method="_in_state")
+    stage = LowerCaseChoiceFilter(Payout.Status, field_name="status")
     receiver = django_filters.CharFilter("receiver")
     account_reference = django_filters.CharFilter("account_reference", "iexact")
     receipt = django_filters.CharFilter("receipt", "iexact")

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.models import Environment
-from payments.api.common import read_id
+from payments.api.common import FileDoor, read_id
 from payments.models import Pull, ReconciliationDay, ReconciliationItem
 from payments.pulls import pulls_of, request_pull
 from payments.reconciliation import (
@@ -28,7 +28,7 @@ from payments.reconciliation import (
     request_recount,
     settle_item,
 )
-from payments.statements import LoadedStatement, load_statement
+from payments.statements import MAXIMUM_BYTES, LoadedStatement, load_statement
 from tenants.errors import NotFound
 from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField
 
@@ -123,8 +123,9 @@ class StatementOutput(serializers.Serializer[LoadedStatement]):
     last_at = serializers.DateTimeField()
 
 
-class StatementLoad(APIView):
-    parser_classes = [MultiPartParser]
+class StatementLoad(FileDoor):
+    parser_classes = (MultiPartParser,)
+    maximum_bytes = MAXIMUM_BYTES
 
     @extend_schema(tags=["reconciliation"], request=StatementInput, responses={201: StatementOutput})
     def post(self, request: Request) -> Response:

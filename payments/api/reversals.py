@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import django_filters
 from django.db.models import QuerySet
 from django.urls import path
 from django.utils import timezone
@@ -20,7 +21,7 @@ from channels.models import Environment
 from payments.api.common import CancellationInput, DecisionInput, ProofInput, read_id
 from payments.models import Reversal
 from payments.money_out.deciding import decide_reversal
-from payments.money_out.states import outward_state
+from payments.money_out.states import INNER_STATES, outward_state
 from payments.queries import read_payment
 from payments.reversals import (
     PAYOUT_BY_HAND,
@@ -115,7 +116,11 @@ _MEANINGS = {
 class ReversalFilters(OneEnvironment):
     channel = PublicIdFilter("ch", field_name="channel_id")
     payment = PublicIdFilter("pay", field_name="payment_id")
+    status = django_filters.ChoiceFilter(choices=[(word, word) for word in INNER_STATES], method="_in_state")
     stage = LowerCaseChoiceFilter(Reversal.Status, field_name="status")
+
+    def _in_state(self, queryset: QuerySet[Reversal], name: str, value: str) -> QuerySet[Reversal]:
+        return queryset.filter(status__in=INNER_STATES[value])
 
 
 @extend_schema_view(

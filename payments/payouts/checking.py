@@ -19,7 +19,6 @@ from payments.payouts.tariff import fee_estimate
 from tenants.errors import Invalid
 
 MAXIMUM_ROWS = 10_000
-_SHOWN_ROWS = 100  # whose sentences are listed; the rest is counted
 _REFERENCE_MAX = 20
 _NAME_MAX = 120
 _LONGEST_NUMBER = 12
@@ -103,13 +102,9 @@ def check_rows(given: Sequence[GivenRow], *, rules: Rules) -> list[Row]:
             rows.append(check_row(each, rules=rules))
         except UnpayableRow as problem:
             refused += 1
-            if refused <= _SHOWN_ROWS:
-                errors |= {f"rows[{each.number}].{name}": said for name, said in problem.errors.items()}
+            errors |= {f"rows[{each.number}].{name}": said for name, said in problem.errors.items()}
     if refused:
-        listed = f" The first {_SHOWN_ROWS} of them are listed." if refused > _SHOWN_ROWS else ""
-        raise UnpayableRows(
-            f"{refused:,} of {len(given):,} rows can't be paid.{listed} Nothing was kept.", errors=errors
-        )
+        raise UnpayableRows(f"{refused:,} of {len(given):,} rows can't be paid. Nothing was kept.", errors=errors)
     return rows
 
 

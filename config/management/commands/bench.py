@@ -2,10 +2,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from config.benchmarks import apply, ingest
+from config.benchmarks import apply, ingest, payouts
 from config.benchmarks.table import as_text
 
-_BENCHMARKS = {"ingest": ingest, "apply": apply}
+_BENCHMARKS = {"ingest": ingest, "apply": apply, "payouts": payouts}
 
 
 class Command(BaseCommand):
