@@ -187,6 +187,14 @@ def reconciliation_items(*, actor: Actor) -> QuerySet[ReconciliationItem]:
     return ReconciliationItem.objects.select_related("day")
 
 
+def read_item(*, actor: Actor, item_id: UUID) -> ReconciliationItem:
+    """:raises ItemNotFound: if the business has none such."""
+    item = reconciliation_items(actor=actor).filter(pk=item_id).first()
+    if item is None:
+        raise ItemNotFound
+    return item
+
+
 @transaction.atomic
 def settle_item(*, actor: Actor, item_id: UUID, note: str, now: datetime) -> ReconciliationItem:
     """Note that somebody looked at something that does not match, and what they found.

@@ -16,12 +16,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
+from channels.idempotency import IDEMPOTENCY_KEY, answer_once
 from channels.models import Environment
 from payments.api.common import FileDoor, read_id
 from payments.models import Pull, ReconciliationDay, ReconciliationItem
 from payments.pulls import pulls_of, request_pull
 from payments.reconciliation import (
     DayNotFound,
+    read_item,
     reconciliation_days,
     reconciliation_items,
     record_item,
@@ -30,7 +32,7 @@ from payments.reconciliation import (
 )
 from payments.statements import MAXIMUM_BYTES, LoadedStatement, load_statement
 from tenants.errors import NotFound
-from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, refusals
 
 _DAY_ID = OpenApiParameter("day_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 _ITEM_ID = OpenApiParameter("item_id", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -293,11 +295,21 @@ class ItemSettle(APIView):
 
 @extend_schema(tags=["reconciliation"], parameters=[_ITEM_ID])
 class ItemRecord(APIView):
-    @extend_schema(request=None, responses=ItemOutput)
+    @extend_schema(
+        request=None,
+        parameters=[IDEMPOTENCY_KEY],
+        responses={200: ItemOutput} | refusals(400, 401, 403, 404, 409, 422),
+    )
     def post(self, request: Request, item_id: str) -> Response:
-        """Record as a payment what M-PESA lists and was missing here."""
-        item = record_item(actor=request.actor, item_id=read_id("rit", item_id), now=timezone.now())  # type: ignore[attr-defined]
-        return Response(ItemOutput(item).data)
+        """Record as a payment what M-PESA lists and was missing here. Points and messages follow."""
+        actor = request.actor  # type: ignore[attr-defined]
+        found = read_item(actor=actor, item_id=read_id("rit", item_id))
+
+        def record() -> tuple[int, Any]:
+            item = record_item(actor=actor, item_id=found.pk, now=timezone.now())
+            return status.HTTP_200_OK, ItemOutput(item).data
+
+        return answer_once(request, environment=found.day.environment, work=record)
 
 
 urlpatterns = [
