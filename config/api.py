@@ -3,11 +3,12 @@
 Rooms never import this module; REST framework finds it by the settings.
 """
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.authentication import SessionAuthentication
@@ -25,6 +26,9 @@ from tenants.tokens import UnusableToken, membership_of
 
 if TYPE_CHECKING:  # views import this module through the settings
     from rest_framework.views import APIView
+
+
+logger = logging.getLogger(__name__)
 
 
 class TenantTokenAuthentication(JWTAuthentication):
@@ -108,6 +112,11 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         code, detail = _code_and_detail(error)
         if error_headers := getattr(error, "auth_header", None):
             headers["WWW-Authenticate"] = error_headers
+    elif isinstance(error, OperationalError | InterfaceError):
+        logger.error("The database did not answer %s %s.", request.method, request.path, exc_info=error)
+        status, code = 503, "unavailable"
+        detail = "We are interrupted for a moment. Send the same again in a few seconds."
+        headers["Retry-After"] = "5"
     else:
         return None
     if wait := getattr(error, "wait", None):
