@@ -3,7 +3,7 @@
 from django.urls import include, path
 
 from config.urls_api import api_patterns
-from config.views import health
+from config.views import broken, health, not_found
 from tenants.urls import business_urlpatterns
 
 urlpatterns = [
@@ -11,3 +11,6 @@ urlpatterns = [
     path("api/v1/", include(api_patterns)),
     path("", include(business_urlpatterns)),
 ]
+
+handler404 = not_found
+handler500 = broken

@@ -5,7 +5,7 @@ from django.urls import include, path
 from config import api_docs
 from config.admin import site
 from config.urls_api import api_patterns
-from config.views import health
+from config.views import broken, health, not_found
 from tenants.urls import platform_urlpatterns
 
 urlpatterns = [
@@ -16,3 +16,6 @@ urlpatterns = [
     path("operators/", site.urls),
     path("", include(platform_urlpatterns)),
 ]
+
+handler404 = not_found
+handler500 = broken

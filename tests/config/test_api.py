@@ -1,3 +1,4 @@
+import pytest
 from django.db import OperationalError
 
 from payments.api import payments
@@ -13,3 +14,26 @@ def test_while_the_database_is_away_a_caller_is_asked_to_come_again(api, acme, m
 
     assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "unavailable", "5")
     assert answer.json()["detail"] == "We are interrupted for a moment. Send the same again in a few seconds."
+
+
+@pytest.mark.parametrize("host", ["localhost", "acme.localhost"])
+def test_an_address_that_is_not_there_is_refused_as_everything_else_is(acme, client, host):
+    answer = client.get("/api/v1/nothing/", headers={"host": host})
+
+    assert (answer.status_code, answer["content-type"]) == (404, "application/problem+json")
+    assert (answer.json()["code"], answer.json()["detail"]) == ("not_found", "There is no such thing here.")
+    assert client.get("/nothing/", headers={"host": host})["content-type"].startswith("text/html")
+
+
+def test_a_defect_is_reported_and_answered_without_its_details(api, acme, monkeypatch):
+    def break_down(**_):
+        raise RuntimeError("a secret")
+
+    client = api(acme)
+    client.raise_request_exception = False
+    monkeypatch.setattr(payments.PaymentList, "get_queryset", lambda _: break_down())
+    answer = client.get("/api/v1/payments/")
+
+    assert (answer.status_code, answer["content-type"]) == (500, "application/problem+json")
+    assert answer.json()["code"] == "defect"
+    assert b"secret" not in answer.content
