@@ -231,6 +231,8 @@ DARAJA_CALLS_PER_SECOND = {"PRACTICE": 500, "SANDBOX": _CALLS_PER_SECOND, "PRODU
 BALANCE_EVERY = timedelta(minutes=env_int("BALANCE_EVERY_MINUTES", 60))  # 0: only when somebody asks
 # Paths that Safaricom's go-live e-mail gives another way than its portal: {"bill_opt_in": "/v1/…"}
 DARAJA_PATHS = env_pairs("DARAJA_PATHS")
+# Two numberings of Ratiba's frequencies are published (docs/daraja.md section 20); true once Safaricom confirmed ours.
+RATIBA_FREQUENCIES_CONFIRMED = env_bool("RATIBA_FREQUENCIES_CONFIRMED", default=False)
 # Addresses that Safaricom publishes for its callbacks; "flag" notes an unlisted one, "enforce" quarantines it.
 CALLBACK_ADDRESSES = env_list(
     "CALLBACK_ADDRESSES",

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
@@ -23,7 +24,7 @@ from channels.daraja.notices import StandingOrderResult, parse_standing_order_ca
 from channels.daraja.outcomes import NotSent, Refused, outcome_of
 from channels.daraja.payloads import UnreadablePayload
 from channels.daraja.verdicts import Verdict, verdict
-from channels.models import MpesaChannel
+from channels.models import Environment, MpesaChannel
 from channels.msisdn import InvalidPhoneNumber, normalise, sha256_hex
 from channels.services import ChannelNotFound, callback_url
 from payments.deliveries import Claimed, Reason
@@ -40,6 +41,7 @@ _SEND_AGAIN_AFTER = timedelta(seconds=30)
 _NAIROBI = ZoneInfo("Africa/Nairobi")
 
 Status = StandingOrder.Status
+_NUMBERED_ALIKE = (StandingOrder.Frequency.ONCE, StandingOrder.Frequency.DAILY, StandingOrder.Frequency.WEEKLY)
 _HOLD_THEIR_NAME = (Status.PENDING, Status.ACTIVE, Status.UNKNOWN)
 
 
@@ -50,6 +52,12 @@ class StandingOrderNotFound(NotFound):
 
 class StandingOrderNameTaken(Conflict):
     code = "standing_order_name_taken"
+
+
+class FrequencyUnconfirmed(Conflict):
+    """Under the wrong one of two published numberings the customer pays twice as often as agreed."""
+
+    code = "frequency_unconfirmed"
 
 
 class StandingOrderOver(Conflict):
@@ -79,6 +87,7 @@ def create_standing_order(
     :raises Invalid: for a number that is not Kenyan, or dates that can't be.
     :raises ChannelNotFound: if there is no such channel.
     :raises NoUsableChannel: if the channel is not active.
+    :raises FrequencyUnconfirmed: if nobody confirmed with Safaricom what its number for this frequency means.
     :raises StandingOrderNameTaken: if the customer has an order of this name, by M-PESA's rule.
     """
     require(actor, Permission.PAYMENTS_REQUEST)
@@ -89,6 +98,7 @@ def create_standing_order(
         raise ChannelNotFound
     if channel.status != MpesaChannel.Status.ACTIVE:
         raise NoUsableChannel(f"{channel} is {channel.status.lower()}. Activate it before you ask for payments.")
+    _require_confirmed(frequency, channel)
     order = StandingOrder(
         channel=channel,
         environment=channel.environment,
@@ -115,6 +125,19 @@ def create_standing_order(
     )
     enqueue(send_standing_order, order_id=str(order.pk))
     return order
+
+
+def _require_confirmed(frequency: str, channel: MpesaChannel) -> None:
+    if (
+        channel.environment == Environment.PRODUCTION
+        and not settings.RATIBA_FREQUENCIES_CONFIRMED
+        and frequency not in _NUMBERED_ALIKE
+    ):
+        sentence = (
+            "Safaricom publishes two meanings of its number for this. Until the operators of this platform have it "
+            "confirmed, live standing orders are once, daily or weekly."
+        )
+        raise FrequencyUnconfirmed(sentence, errors={"frequency": [sentence]})
 
 
 def standing_orders(*, actor: Actor) -> QuerySet[StandingOrder]:

@@ -12,6 +12,7 @@ from django_tenants.utils import tenant_context
 
 from audit.ids import public_id
 from audit.models import AuditEntry
+from channels.models import MpesaChannel
 from channels.msisdn import sha256_hex
 from channels.practice import open_practice_organisation
 from payments import standing_orders
@@ -20,6 +21,7 @@ from payments.requests import NoUsableChannel
 from payments.services import NAIROBI
 from payments.standing_orders import (
     GIVE_UP_SENDING_AFTER,
+    FrequencyUnconfirmed,
     StandingOrderNameTaken,
     StandingOrderNotFound,
     StandingOrderOver,
@@ -113,6 +115,20 @@ def test_a_customer_is_asked_once(acme, paybill, ask, simulator, phone_number):
     with tenant_context(acme):
         entry = AuditEntry.objects.latest("sequence")
     assert (entry.action, entry.subject_id) == ("standing_order.requested", str(order.pk))
+
+
+def test_a_live_order_waits_for_safaricoms_word_on_what_its_number_means(acme, paybill, ask, settings):
+    with tenant_context(acme):
+        MpesaChannel.objects.update(environment="PRODUCTION")
+
+    with pytest.raises(FrequencyUnconfirmed, match="once, daily or weekly") as refusal:
+        ask(frequency="4")
+    assert set(refusal.value.errors) == {"frequency"}
+    with tenant_context(acme):
+        assert not StandingOrder.objects.exists()
+    assert ask(frequency="3").frequency == "3"
+    settings.RATIBA_FREQUENCIES_CONFIRMED = True
+    assert ask(frequency="4", name="Rent by the month").frequency == "4"
 
 
 def test_the_customers_yes_makes_it_active(acme, paybill, ask, simulator, deliver):
