@@ -34,7 +34,7 @@ class ServerProcess(Process):
             assert self.exit_code is None, f"{self.name} ended:\n{self.said()}"
             try:
                 requests.get(url, timeout=1)
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 return False
             return True
 
