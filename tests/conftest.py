@@ -250,6 +250,7 @@ def simulator(
 
     No call may leave while a transaction is open, except for the one that the test itself runs in.
     """
+    simulator_server.control("DELETE", "/faults")  # of a test before
     settings.DARAJA_URLS = dict.fromkeys(Environment.values, simulator_server.url)
     settings.SIMULATOR_URL = simulator_server.url
     settings.SIMULATOR_CONTROL_TOKEN = CONTROL_TOKEN
