@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ChannelsConfig(AppConfig):
@@ -12,6 +13,6 @@ class ChannelsConfig(AppConfig):
         register_step(
             key="practice_channel",
             order=30,
-            sentence="A practice PayBill, to try everything out without real money",
+            sentence=_("A practice PayBill, to try everything out without real money"),
             run=make_practice_channel,
         )

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class LoyaltyConfig(AppConfig):
@@ -16,4 +17,4 @@ class LoyaltyConfig(AppConfig):
         set_program_directory(program_names)
         payments_recorded.connect(promise_awards, dispatch_uid="loyalty.promise_awards")
         payment_reversed.connect(promise_taking_back, dispatch_uid="loyalty.promise_taking_back")
-        register_step(key="program", order=20, sentence="A first loyalty program", run=make_default_program)
+        register_step(key="program", order=20, sentence=_("A first loyalty program"), run=make_default_program)

@@ -125,6 +125,12 @@ class BusinessOutput(serializers.Serializer[Tenant]):
 class TokenInput(serializers.Serializer[Any]):
     email = serializers.CharField(max_length=254)
     password = serializers.CharField(max_length=128, write_only=True, trim_whitespace=False)
+    second_factor = serializers.CharField(
+        max_length=16,
+        required=False,
+        write_only=True,
+        help_text="The code of the authenticator app or a recovery code, for people who have a second factor.",
+    )
     business = serializers.CharField(
         max_length=40, required=False, help_text="The slug, for people who belong to several businesses."
     )
@@ -153,7 +159,8 @@ class TokenDoor(_OpenDoor):
     def post(self, request: Request) -> Response:
         """Tokens for one person in one business; on a business's host, only for that one.
 
-        Who belongs to several and names none is told which there are: 409 `choose_business`, `errors.business`.
+        Who belongs to several and names none is told which there are: 409 `choose_business`, `errors.business`. Who has
+        a second factor and gives no code of it is told so: 401 `second_factor_needed`.
         """
         given = TokenInput(data=request.data)
         given.is_valid(raise_exception=True)
@@ -161,6 +168,7 @@ class TokenDoor(_OpenDoor):
             request._request,
             email=given.validated_data["email"],
             password=given.validated_data["password"],
+            code=given.validated_data.get("second_factor", ""),
             slug=given.validated_data.get("business", ""),
         )
         return Response(TokenPair(tokens.issue_tokens(place)).data)
@@ -200,7 +208,7 @@ class PersonOutput(serializers.Serializer[Any]):
     name = serializers.CharField()
     email = serializers.EmailField()
     phone = serializers.CharField()
-    language = serializers.CharField()
+    language = serializers.CharField(help_text="`en` or `sw`; empty: as the browser asks.")
 
 
 class MeOutput(serializers.Serializer[Any]):
@@ -251,6 +259,12 @@ class AcceptInput(serializers.Serializer[Any]):
     token = serializers.CharField(max_length=200)
     password = serializers.CharField(max_length=128, write_only=True, trim_whitespace=False)
     name = serializers.CharField(max_length=120, required=False, help_text="For people who are new here.")
+    second_factor = serializers.CharField(
+        max_length=16,
+        required=False,
+        write_only=True,
+        help_text="The code of the authenticator app or a recovery code, for people who have a second factor.",
+    )
 
 
 @extend_schema(tags=["team"], responses={200: MemberOutput(many=True)} | refusals(401, 403), summary="List the team")
@@ -363,6 +377,7 @@ class InvitationAccept(_PlatformDoor):
             token=given.validated_data["token"],
             name=given.validated_data.get("name", ""),
             password=given.validated_data["password"],
+            code=given.validated_data.get("second_factor", ""),
             now=timezone.now(),
         )
         return Response(TokenPair(tokens.issue_tokens(place)).data, status=status.HTTP_201_CREATED)

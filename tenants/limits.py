@@ -7,6 +7,7 @@ Redis, and without PostgreSQL nobody could sign in anyway.
 from ipaddress import AddressValueError, IPv6Address, IPv6Network
 
 from django.db import connection
+from django.utils.translation import gettext as _
 from rest_framework.settings import api_settings
 
 from audit.ids import new_id
@@ -42,7 +43,7 @@ def count_attempt(door: str, *, who: str) -> None:
         )
         count, wait = cursor.fetchone()
     if count > _limit(door):
-        raise TooManyAttempts("Too many attempts. Try again later.", wait=wait)
+        raise TooManyAttempts(_("Too many attempts. Try again later."), wait=wait)
 
 
 def give_back(door: str, *, who: str) -> None:

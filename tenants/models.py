@@ -7,6 +7,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 from django_tenants.models import DomainMixin, TenantMixin
 
 from audit.ids import UUIDv7Field
@@ -16,19 +17,19 @@ class Tenant(TenantMixin):  # type: ignore[misc]
     """A paying business. Everything that is its own lives in the schema named here."""
 
     class Status(models.TextChoices):
-        PROVISIONING = "PROVISIONING", "being made"
-        TRIAL = "TRIAL", "trying it out"
-        ACTIVE = "ACTIVE", "in service"
-        SUSPENDED = "SUSPENDED", "suspended: its people can read and export, and its money is still recorded"
-        CLOSED = "CLOSED", "closed: its people can read and export"
+        PROVISIONING = "PROVISIONING", _("being made")
+        TRIAL = "TRIAL", _("trying it out")
+        ACTIVE = "ACTIVE", _("in service")
+        SUSPENDED = "SUSPENDED", _("suspended: its people can read and export, and its money is still recorded")
+        CLOSED = "CLOSED", _("closed: its people can read and export")
 
     class BusinessType(models.TextChoices):
-        SHOP = "SHOP", "Shop"
-        RESTAURANT = "RESTAURANT", "Restaurant"
-        SCHOOL = "SCHOOL", "School"
-        SACCO = "SACCO", "SACCO"
-        SERVICES = "SERVICES", "Services"
-        OTHER = "OTHER", "Other"
+        SHOP = "SHOP", _("Shop")
+        RESTAURANT = "RESTAURANT", _("Restaurant")
+        SCHOOL = "SCHOOL", _("School")
+        SACCO = "SACCO", _("SACCO")
+        SERVICES = "SERVICES", _("Services")
+        OTHER = "OTHER", _("Other")
 
     id = UUIDv7Field(primary_key=True, prefix="biz")
     slug = models.SlugField(max_length=40, unique=True)  # the first label of its host name
@@ -91,6 +92,11 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").strip().lower())
 
 
+class Theme(models.TextChoices):
+    LIGHT = "light", _("Light")
+    DARK = "dark", _("Dark")
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in; what they may do is in a Membership. Operators are `is_staff` and have none."""
 
@@ -98,7 +104,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True)  # always lower case
     name = models.CharField(max_length=120, blank=True)
     phone = models.CharField(max_length=15, blank=True)
-    language = models.CharField(max_length=5, default="en")
+    # How pages look to this person; an empty one leaves it to the browser.
+    language = models.CharField(max_length=5, blank=True)
+    theme = models.CharField(max_length=5, choices=Theme.choices, blank=True)
+    time_zone = models.CharField(max_length=40, default="Africa/Nairobi")
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -125,9 +134,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 class Role(models.TextChoices):
     """What a person is in one business. Operators (`super_admin`) are not members of any."""
 
-    ORG_ADMIN = "org_admin", "Administrator"
-    MANAGER = "manager", "Manager"
-    USER = "user", "User"
+    ORG_ADMIN = "org_admin", _("Administrator")
+    MANAGER = "manager", _("Manager")
+    USER = "user", _("User")
 
 
 class Membership(models.Model):

@@ -11,6 +11,7 @@ from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
 from django_tenants.utils import tenant_context
 
 import audit.services
@@ -73,7 +74,7 @@ def change_member(
     tenant = Tenant.objects.select_for_update(no_key=True).get(pk=require_current_tenant().pk)  # one change at a time
     place = members(actor=actor).filter(pk=membership_id).first()
     if place is None:
-        raise NotFound("There is no such person in this business.")
+        raise NotFound(_("There is no such person in this business."))
     before = {"role": place.role, "is_active": place.is_active}
     place.role = place.role if role is None else role
     place.is_active = place.is_active if is_active is None else is_active
@@ -85,7 +86,7 @@ def change_member(
         end_sign_ins(place)
     administrators = Membership.objects.filter(tenant=tenant, role=Role.ORG_ADMIN, is_active=True)
     if not administrators.filter(user__is_active=True).exists():
-        raise LastAdministrator("A business needs at least one active administrator. Name another one first.")
+        raise LastAdministrator(_("A business needs at least one active administrator. Name another one first."))
     audit.services.record(actor=actor, action="member.changed", subject=place, before=before, after=after)
     return place
 
@@ -103,7 +104,7 @@ def invite(*, actor: Actor, email: str, role: Role, now: datetime) -> Invitation
     email = email.strip().lower()
     with transaction.atomic():
         if Membership.objects.filter(tenant=tenant, user__email=email).exists():
-            raise AlreadyMember("This person has a place in your business. If it is closed, open it again.")
+            raise AlreadyMember(_("This person has a place in your business. If it is closed, open it again."))
         expired = Invitation.objects.filter(tenant=tenant, email=email, accepted_at=None, expires_at__lte=now)
         expired.filter(revoked_at=None).update(revoked_at=now)
         try:
@@ -112,7 +113,7 @@ def invite(*, actor: Actor, email: str, role: Role, now: datetime) -> Invitation
                     tenant=tenant, email=email, role=role, invited_by=actor.label, expires_at=now + INVITATION_LASTS
                 )
         except IntegrityError:
-            raise AlreadyInvited("This person is invited already. Send the invitation again instead.") from None
+            raise AlreadyInvited(_("This person is invited already. Send the invitation again instead.")) from None
         enqueue(send_invitation_task, invitation_id=str(invitation.pk))
         audit.services.record(
             actor=actor, action="invitation.sent", subject=invitation, after={"email": email, "role": role}
@@ -154,7 +155,7 @@ def revoke_invitation(*, actor: Actor, invitation_id: UUID, now: datetime) -> In
 def _hold_open(actor: Actor, invitation_id: UUID) -> Invitation:
     invitation = open_invitations(actor=actor).select_for_update().filter(pk=invitation_id).first()
     if invitation is None:
-        raise NotFound("There is no such open invitation in this business.")
+        raise NotFound(_("There is no such open invitation in this business."))
     return invitation
 
 
@@ -176,10 +177,10 @@ def _read_invitation(invitations: QuerySet[Invitation], token: str, *, now: date
     try:
         key = UUID(signing.loads(token, salt=_INVITATION_SALT))
     except signing.BadSignature:
-        raise NotFound("There is no such invitation. Copy the whole link from the e-mail.") from None
+        raise NotFound(_("There is no such invitation. Copy the whole link from the e-mail.")) from None
     invitation = invitations.filter(pk=key).first()
     if invitation is None or invitation.accepted_at or invitation.revoked_at or invitation.expires_at <= now:
-        raise InvitationClosed("This invitation was used, withdrawn, or is too old. Ask for a new one.")
+        raise InvitationClosed(_("This invitation was used, withdrawn, or is too old. Ask for a new one."))
     return invitation
 
 
@@ -198,7 +199,7 @@ def accept_as_new_person(*, actor: Actor, token: str, name: str, password: str, 
     """
     user = User(email=read_invitation(token, now=now).email, name=one_line(name))
     if not user.name:
-        raise Invalid("Say who you are.", errors={"name": ["Enter your name."]})
+        raise Invalid(_("Say who you are."), errors={"name": [_("Enter your name.")]})
     check_password(password, user)
     user.set_password(password)
     with transaction.atomic():
@@ -206,7 +207,9 @@ def accept_as_new_person(*, actor: Actor, token: str, name: str, password: str, 
             with transaction.atomic():
                 user.save()
         except IntegrityError:
-            raise EmailTaken("Somebody has signed up with this e-mail address. Accept with their password.") from None
+            raise EmailTaken(
+                _("Somebody has signed up with this e-mail address. Accept with their password.")
+            ) from None
         return accept_invitation(actor=actor, token=token, user=user, now=now)
 
 
@@ -223,13 +226,13 @@ def accept_invitation(*, actor: Actor, token: str, user: User, now: datetime) ->
         Invitation.objects.select_related("tenant").select_for_update(of=("self",)), token, now=now
     )
     if invitation.email != user.email:
-        raise NotFound("This invitation was sent to another e-mail address.")
+        raise NotFound(_("This invitation was sent to another e-mail address."))
     require_open(invitation.tenant)
     try:
         with transaction.atomic():
             place = Membership.objects.create(user=user, tenant=invitation.tenant, role=invitation.role)
     except IntegrityError:
-        raise AlreadyMember("You have a place in this business already.") from None
+        raise AlreadyMember(_("You have a place in this business already.")) from None
     invitation.accepted_at = now
     invitation.save(update_fields=["accepted_at"])
     with tenant_context(invitation.tenant):
@@ -258,5 +261,5 @@ def send_invitation(*, invitation_id: str, now: datetime) -> None:
             "days": INVITATION_LASTS.days,
         },
     )
-    subject, _, body = text.partition("\n\n")
+    subject, _blank, body = text.partition("\n\n")
     send_mail(subject, body, from_email=None, recipient_list=[invitation.email])

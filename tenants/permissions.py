@@ -7,6 +7,7 @@ open in a suspended or closed business; changing does not.
 from enum import StrEnum
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from audit.models import AuditRow
 from audit.services import Actor
@@ -88,7 +89,10 @@ def require(actor: Actor, permission: Permission) -> None:
     if actor.kind == AuditRow.ActorKind.SYSTEM:
         return
     if actor.role not in ROLES[permission]:
-        raise NotPermitted(f"Your role in this business does not include “{permission}”. Ask an administrator.")
+        raise NotPermitted(
+            _("Your role in this business does not include “%(permission)s”. Ask an administrator.")
+            % {"permission": permission}
+        )
     if permission not in _READS:
         require_open(connection.tenant)  # type: ignore[attr-defined]  # django-tenants' connection
 
@@ -100,7 +104,8 @@ def require_open(tenant: Tenant) -> None:
     """
     if tenant.status not in _OPEN_FOR_CHANGES:
         raise BusinessClosed(
-            f"This business is {tenant.status.lower()}: you can read and export, but not change anything."
+            _("This business is %(status)s: you can read and export, but not change anything.")
+            % {"status": tenant.status.lower()}
         )
 
 

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core import signing
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_tenants.utils import schema_context
 
 import audit.services
@@ -31,21 +35,23 @@ _PROGRESS_SALT = "tenants.progress"
 class Step:
     key: str
     order: int
-    sentence: str  # for the owner who watches
+    sentence: str | Promise  # for the owner who watches
     run: Callable[[], None]
 
 
 _steps: dict[str, Step] = {}
 
 
-def register_step(*, key: str, order: int, sentence: str, run: Callable[[], None]) -> None:
+def register_step(*, key: str, order: int, sentence: str | Promise, run: Callable[[], None]) -> None:
     """Add a step to every sign-up from now on. `run` works in the new business, inside a transaction: no network."""
     _steps[key] = Step(key, order, sentence, run)
 
 
 def planned_steps() -> list[dict[str, Any]]:
     """What `Tenant.provisioning_steps` holds before anything is done."""
-    return [{"key": step.key, "sentence": step.sentence, "state": "waiting", "at": None} for step in _in_order()]
+    with translation.override(settings.LANGUAGE_CODE):
+        sentences = {step.key: str(step.sentence) for step in _in_order()}
+    return [{"key": key, "sentence": sentence, "state": "waiting", "at": None} for key, sentence in sentences.items()]
 
 
 def provision() -> None:
@@ -81,6 +87,15 @@ def _note(tenant: Tenant, step: Step, state: str) -> str:
     return before
 
 
+def shown_steps(tenant: Tenant) -> list[dict[str, str]]:
+    """The steps in the reader's language: `state` (waiting, running, done, failed) and `sentence` of each."""
+    sentences = {step.key: str(step.sentence) for step in _in_order()}
+    return [
+        {"state": entry["state"], "sentence": sentences.get(entry["key"], entry["sentence"])}
+        for entry in tenant.provisioning_steps
+    ]
+
+
 def progress_token(tenant: Tenant) -> str:
     """What the owner watches with, before they can sign in. Shows the steps and nothing else, for a day."""
     return signing.dumps(tenant.pk.hex, salt=_PROGRESS_SALT)
@@ -94,10 +109,10 @@ def progress_of(token: str) -> Tenant:
     try:
         tenant_id = UUID(signing.loads(token, salt=_PROGRESS_SALT, max_age=PROGRESS_READABLE_S))
     except signing.BadSignature:
-        raise NotFound("There is no such sign-up.") from None
+        raise NotFound(_("There is no such sign-up.")) from None
     tenant: Tenant | None = Tenant.objects.filter(pk=tenant_id).first()
     if tenant is None:
-        raise NotFound("This business could not be made, and nothing of it was kept. Please sign up again.")
+        raise NotFound(_("This business could not be made, and nothing of it was kept. Please sign up again."))
     return tenant
 
 
@@ -145,4 +160,6 @@ def _build_present_schema() -> None:
     build_schema(require_current_tenant())
 
 
-register_step(key="schema", order=10, sentence="Your own place in the database", run=_build_present_schema)
+register_step(
+    key="schema", order=10, sentence=gettext_lazy("Your own place in the database"), run=_build_present_schema
+)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from audit.services import Actor
 from tenants import limits
 from tenants.errors import Invalid, NotPermitted
@@ -43,7 +45,7 @@ def prove_again(user: User, *, password: str = "", second_factor: str = "", now:
     """
     if not password and not second_factor:
         raise NotProved(
-            "Give your password again, or the code of your second factor.", errors={"password": ["Needed."]}
+            _("Give your password again, or the code of your second factor."), errors={"password": [_("Needed.")]}
         )
     limits.count_attempt(_DOOR, who=str(user.pk))
     if second_factor:
@@ -52,7 +54,7 @@ def prove_again(user: User, *, password: str = "", second_factor: str = "", now:
         except WrongCode as problem:
             raise NotProved(problem.detail, errors={"second_factor": [problem.detail]}) from None
     elif not user.check_password(password):
-        sentence = "This is not your password."
+        sentence = _("This is not your password.")
         raise NotProved(sentence, errors={"password": [sentence]})
     limits.give_back(_DOOR, who=str(user.pk))
     return Proof(user.pk, now)
@@ -64,4 +66,4 @@ def require_proof(proof: Proof, *, actor: Actor, now: datetime) -> None:
     :raises ProofNeeded: if somebody else did, or too long ago.
     """
     if proof.user_id != actor.id or not timedelta(0) <= now - proof.at <= _HOLDS_FOR:
-        raise ProofNeeded("Prove again who you are.")
+        raise ProofNeeded(_("Prove again who you are."))

@@ -1,12 +1,13 @@
 """The second factor of people and operators: an authenticator app, and ten recovery codes that are good once each.
 
 django-otp keeps both, slows guessing down and refuses a code the second time. Who may call what is decided by the
-services of operators (`tenants.operators`) and `tenants.reauthentication`.
+services of operators (`tenants.operators`) and of people (`tenants.own_sign_in`, `tenants.reauthentication`).
 """
 
 from collections.abc import Callable
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 from django_otp import user_has_device
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
@@ -47,7 +48,7 @@ def replace(user: User, *, key: str, code: str) -> tuple[TOTPDevice, list[str]]:
     TOTPDevice.objects.filter(user=user).delete()
     authenticator = unsaved_authenticator(user, key=key)
     if not authenticator.verify_token(code):
-        raise WrongCode("This is not the code that the app shows now.")
+        raise WrongCode(_("This is not the code that the app shows now."))
     return authenticator, renew_recovery_codes(user)
 
 
@@ -58,6 +59,15 @@ def renew_recovery_codes(user: User) -> list[str]:
     codes = [StaticToken.random_token() for _number in range(_RECOVERY_CODES)]
     StaticToken.objects.bulk_create(StaticToken(device=recovery, token=each) for each in codes)
     return codes
+
+
+def recovery_codes_left(user: User) -> int:
+    return int(StaticToken.objects.filter(device__user=user).count())
+
+
+def remove(user: User) -> None:
+    TOTPDevice.objects.filter(user=user).delete()
+    StaticDevice.objects.filter(user=user).delete()
 
 
 def prove(user: User, *, code: str, record: Callable[[Device], object] | None = None) -> Device:
@@ -77,7 +87,7 @@ def prove(user: User, *, code: str, record: Callable[[Device], object] | None = 
         if is_proved and record is not None:
             record(device)
     if device is not None and not is_allowed:
-        raise TooManyCodes("Too many wrong codes. Wait a little, then try the next one.")
+        raise TooManyCodes(_("Too many wrong codes. Wait a little, then try the next one."))
     if not is_proved:
-        raise WrongCode("This code is wrong, or was used before.")
+        raise WrongCode(_("This code is wrong, or was used before."))
     return device

@@ -9,6 +9,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 from django_tenants.utils import schema_context, tenant_context
 
 import audit.services
@@ -86,8 +87,8 @@ def open_tenant(
             owner.save()
     except IntegrityError:
         raise EmailTaken(
-            "Somebody has signed up with this e-mail address already. Sign in instead.",
-            errors={"email": ["This e-mail address is in use."]},
+            _("Somebody has signed up with this e-mail address already. Sign in instead."),
+            errors={"email": [_("This e-mail address is in use. Sign in instead.")]},
         ) from None
     tenant = _name_tenant(slug=slug, business_name=business_name, business_type=business_type, owner=owner)
     TenantActivity.objects.create(tenant=tenant)
@@ -167,7 +168,9 @@ def read_contact_number(text: str) -> str:
     """
     if match := _CONTACT_NUMBER.fullmatch(_SEPARATORS.sub("", text)):
         return f"254{match[1]}"
-    raise Invalid("This phone number can't be used.", errors={"phone": ["Enter a Kenyan number, like 0712 345 678."]})
+    raise Invalid(
+        _("This phone number can't be used."), errors={"phone": [_("Enter a Kenyan number, like 0712 345 678.")]}
+    )
 
 
 def check_password(password: str, user: User) -> None:
@@ -178,7 +181,7 @@ def check_password(password: str, user: User) -> None:
     try:
         validate_password(password, user)
     except ValidationError as error:
-        raise Invalid("This password can't be used.", errors={"password": error.messages}) from None
+        raise Invalid(_("This password can't be used."), errors={"password": error.messages}) from None
 
 
 # What may be done to a business in which states. PROVISIONING ends by itself, in TRIAL (`tenants.provisioning`).

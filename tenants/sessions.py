@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.contrib.auth import login
 from django.db import transaction
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from tenants.errors import DomainError, NotFound
 from tenants.models import HandOver, Membership, Tenant
@@ -34,7 +35,7 @@ def sign_in(request: HttpRequest, membership: Membership) -> None:
     """
     tenant: Tenant | None = request.tenant  # type: ignore[attr-defined]
     if tenant is None or tenant.pk != membership.tenant_id:
-        raise NotFound("There is no such business here.")
+        raise NotFound(_("There is no such business here."))
     request.session.flush()
     login(request, membership.user, backend=_BACKEND)
     request.session[SESSION_TENANT_KEY] = str(membership.tenant_id)
@@ -88,7 +89,7 @@ def take_over(token: str, *, tenant: Tenant, now: datetime) -> Membership:
             .first()
         )
         if step is None:
-            raise HandOverSpent("This step was taken already, or is older than a minute. Sign in again.")
+            raise HandOverSpent(_("This step was taken already, or is older than a minute. Sign in again."))
         step.used_at = now
         step.save(update_fields=["used_at"])
     return step.membership

@@ -44,3 +44,11 @@ def forget_expired() -> None:
     from tenants import housekeeping
 
     housekeeping.forget_expired(now=timezone.now())
+
+
+@shared_task(base=PlatformTask, lease=timedelta(minutes=2))
+def send_password_reset(user_id: str, language: str) -> None:
+    """Mail the link to a new password. Running it twice sends it twice."""
+    from tenants import own_sign_in
+
+    own_sign_in.send_password_reset(user_id=user_id, language=language)

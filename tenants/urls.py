@@ -1,6 +1,10 @@
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 
-from tenants import api, audit_api, views
+from tenants import api, audit_api
+from tenants.pages import front, home, invitations, look, password, profile, sign_in, sign_up
+from tenants.pages.shell import Place, register
+from tenants.permissions import Permission
 
 api_urlpatterns = [
     path("merchants/", api.SignUp.as_view(), name="merchants"),
@@ -20,16 +24,22 @@ api_urlpatterns = [
 
 # Pages of the platform host.
 platform_urlpatterns = [
-    path("", views.front, name="front"),
-    path("sign-in/", views.sign_in_page, name="sign-in"),
-    path("sign-in/business/", views.choose_business, name="choose-business"),
-    path("invitations/<str:token>/", views.accept_invitation, name="accept-invitation"),
+    *front.urlpatterns,
+    *sign_up.urlpatterns,
+    *sign_in.shared_urlpatterns,
+    *sign_in.platform_urlpatterns,
+    *password.urlpatterns,
+    *invitations.urlpatterns,
+    *look.urlpatterns,
 ]
 
 # Pages of a business's own host.
 business_urlpatterns = [
-    path("", views.home, name="home"),
-    path("sign-in/", views.sign_in_page, name="sign-in"),
-    path("sign-out/", views.sign_out, name="sign-out"),
-    path("hand-over/<str:token>/", views.hand_over, name="hand-over"),
+    *home.urlpatterns,
+    *sign_in.shared_urlpatterns,
+    *sign_in.business_urlpatterns,
+    *profile.urlpatterns,
+    *look.urlpatterns,
 ]
+
+register(Place("home", _("Home"), "home", Permission.BUSINESS_READ, order=10, in_bar=True))

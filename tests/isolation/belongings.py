@@ -58,7 +58,8 @@ PASSWORD = "a long pass phrase"
 _NOT_PLANTED = {
     *("tenants.Tenant.schema_name", "tenants.Tenant.slug", "tenants.Tenant.business_name", "tenants.Domain.domain"),
     *("tenants.Tenant.status_before", "tenants.Tenant.provisioning_steps", "tenants.User.password"),
-    *("tenants.User.language", "tenants.DueTask.task", "tenants.ProductionShortcode.shortcode"),
+    *("tenants.User.language", "tenants.User.theme", "tenants.User.time_zone"),
+    *("tenants.DueTask.task", "tenants.ProductionShortcode.shortcode"),
     *("channels.MpesaChannel.shortcode", "channels.MpesaChannel.store_number"),
     *("payments.StandingOrder.phone_number", "payments.Invoice.items", "payments.Payout.warnings"),
     *("payments.ReconciliationDay.sources", "payments.ReconciliationDay.balance_proof"),

@@ -284,7 +284,7 @@ def test_me_tells_who_and_where_and_what_may_be_done(acme, visitor, person):
             "name": "one",
             "email": "one@acme.example",
             "phone": "",
-            "language": "en",
+            "language": "",
         },
         "business": {
             "id": public_id("biz", acme.pk),

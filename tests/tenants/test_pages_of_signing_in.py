@@ -11,8 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
-from tenants import people, sessions, tokens, views
+from tenants import people, sessions, tokens
 from tenants.models import HandOver, Invitation, Membership, Role, Tenant, User
+from tenants.pages import sign_in as sign_in_pages
 from tenants.people import invitation_token
 
 PASSWORD = "a long pass phrase"
@@ -87,7 +88,7 @@ def test_only_a_place_of_ones_own_can_be_chosen(acme, rival, browser, person, me
     closed = Membership.objects.create(user=user, tenant=rival, role=Role.USER, is_active=False)
     foreign = member_of(rival)
     own = user.memberships.get(tenant=acme)
-    ticket = signing.dumps(user.pk.hex, salt=views._TICKET_SALT)
+    ticket = signing.dumps(user.pk.hex, salt=sign_in_pages._TICKET_SALT)
     ids = [sessions_id("mbr", place) for place in (closed, foreign)] + ["", "x"]
 
     for membership in ids:
@@ -107,7 +108,7 @@ def sessions_id(prefix, row):
 
 def test_a_choice_is_open_for_five_minutes(acme, browser, person, monkeypatch):
     user = person("two@x.example", {acme: Role.USER})
-    ticket = signing.dumps(user.pk.hex, salt=views._TICKET_SALT)
+    ticket = signing.dumps(user.pk.hex, salt=sign_in_pages._TICKET_SALT)
     now = signing.time.time()
     choice = {"ticket": ticket, "membership": sessions_id("mbr", user.memberships.get())}
 
@@ -128,13 +129,6 @@ def test_a_form_on_the_platform_host_may_lead_to_businesses_and_nowhere_else(db,
 def test_pages_of_signing_in_are_not_kept_by_browsers(inside, browser):
     for response in (browser().get("/sign-in/"), inside.get("/")):
         assert "no-store" in response["Cache-Control"]
-
-
-def test_pages_hold_no_inline_script_or_style(inside, browser):
-    for response in (browser().get("/sign-in/"), inside.get("/")):
-        text = response.content.decode()
-        assert "<script" not in text
-        assert "style" not in text
 
 
 @pytest.mark.parametrize("host", ["localhost", "acme.localhost"])
@@ -297,14 +291,16 @@ def test_a_changed_role_counts_on_the_next_page(inside):
     assert "You are signed in as one, user." in inside.get("/").content.decode()
 
 
-def test_a_signed_in_page_asks_three_things_of_the_database(inside):
+def test_a_signed_in_page_asks_who_it_is_and_which_environment_to_show(inside):
     inside.get("/")
 
     with CaptureQueriesContext(connection) as queries:
         inside.get("/")
     tables = [query["sql"].partition('FROM "')[2].partition('"')[0] for query in queries]
-    assert [table for table in tables if table] == ["django_session", "tenants_user", "tenants_membership"]
-    assert len([query for query in queries if not query["sql"].startswith("SET search_path")]) == 3
+    assert [table for table in tables if table] == [
+        "django_session", "tenants_user", "tenants_membership", "channels_mpesachannel",
+    ]  # fmt: skip
+    assert len([query for query in queries if not query["sql"].startswith("SET search_path")]) == 4
 
 
 def test_a_suspended_business_lets_its_people_in_and_says_why(acme, inside):
@@ -315,7 +311,8 @@ def test_a_suspended_business_lets_its_people_in_and_says_why(acme, inside):
 
     page = inside.get("/")
     assert page.status_code == 200
-    assert "This business is suspended: Unpaid since June." in page.content.decode()
+    assert "This business is suspended: its people can read and export" in page.content.decode()
+    assert "Unpaid since June." in page.content.decode()
 
 
 # The step between hosts

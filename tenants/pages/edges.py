@@ -1,0 +1,80 @@
+"""What the edges of every room's pages share."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from csp.decorators import csp_update
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+
+from tenants.errors import DomainError
+from tenants.models import Membership, Tenant, User
+
+View = Callable[..., HttpResponse]
+
+_platform = urlsplit(settings.TUZO_PUBLIC_URL)
+_BUSINESSES = f"{_platform.scheme}://*.{settings.TUZO_PLATFORM_HOST}:{_platform.port or '*'}"
+
+
+def leads_to_businesses(view: View) -> View:
+    """A page whose form may lead to a business's host: browsers hold redirects after a form to `form-action` too."""
+    return csp_update({"form-action": [_BUSINESSES]})(view)  # type: ignore[return-value]  # typed narrowly
+
+
+def for_members(view: View) -> View:
+    """A page for who is signed in to the business; others are sent to sign in and come back. Browsers don't keep it."""
+    return never_cache(login_required(view))
+
+
+def host_tenant(request: HttpRequest) -> Tenant | None:
+    """The business whose host this is; None on the platform's."""
+    tenant: Tenant | None = request.tenant  # type: ignore[attr-defined]
+    return tenant
+
+
+def place_of(request: HttpRequest) -> Membership:
+    """The place of who is signed in; call it behind `for_members`."""
+    place: Membership = request.membership  # type: ignore[attr-defined]
+    return place
+
+
+def user_of(request: HttpRequest) -> User:
+    return place_of(request).user
+
+
+def next_url(request: HttpRequest, *, default: str = "/") -> str:
+    """Where the form wants to go on to, if that is on this host."""
+    target = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if is_ours else default
+
+
+class RefusalMiddleware:
+    """What a service refuses and no page catches becomes a page that says why, with the refusal's status."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, DomainError):
+            return None
+        return refused(request, exception)
+
+
+def refused(request: HttpRequest, refusal: DomainError) -> HttpResponse:
+    headings = {403: _("You may not do this"), 404: _("There is nothing here")}
+    context: dict[str, Any] = {
+        "heading": headings.get(refusal.status, _("This can't be done")),
+        "detail": refusal.detail,
+        "shell": "business.html" if getattr(request, "membership", None) else "platform.html",
+    }
+    return render(request, "refused.html", context, status=refusal.status)

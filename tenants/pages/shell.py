@@ -1,0 +1,69 @@
+"""What stands around every page: whose it is, and where one can go."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import Promise
+
+from tenants.models import Role
+from tenants.permissions import ROLES, Permission
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page in the navigation of a business.
+
+    `route` is its name in the URLs, `order` its rank, `permission` what one must be allowed to. `in_bar` puts it into
+    the bar at the bottom of phones, which has room for four; the rest is under "More".
+    """
+
+    route: str
+    label: Promise
+    icon: str  # a drawing of static/icons.svg
+    permission: Permission
+    order: int
+    in_bar: bool = False
+
+
+@dataclass(frozen=True)
+class Link:
+    """A place as one person sees it from the page they are on."""
+
+    url: str
+    label: Promise
+    icon: str
+    in_bar: bool
+    is_here: bool
+
+
+_places: dict[str, Place] = {}
+
+
+def register(*places: Place) -> None:
+    """Add pages to the navigation; each room does it in its `urls.py`, below the routes."""
+    _places.update({place.route: place for place in places})
+
+
+def links_for(role: str, *, path: str) -> list[Link]:
+    """Where somebody with this role can go; the page at `path` belongs to at most one of them."""
+    places = sorted(_places.values(), key=lambda place: place.order)
+    found = [(place, reverse(place.route)) for place in places if Role(role) in ROLES[place.permission]]
+    here = max((url for _, url in found if path == url or (url != "/" and path.startswith(url))), key=len, default="")
+    return [Link(url, place.label, place.icon, place.in_bar, is_here=url == here) for place, url in found]
+
+
+def page_context(request: HttpRequest) -> dict[str, Any]:
+    """For every template: `tenant`, `membership`, `theme`; for who is signed in also `navigation`, and on phones `bar`
+    and `more`."""
+    membership = getattr(request, "membership", None)
+    navigation = links_for(membership.role, path=request.path) if membership else []
+    return {
+        "tenant": getattr(request, "tenant", None),
+        "membership": membership,
+        "theme": getattr(request, "theme", ""),
+        "navigation": navigation,
+        "bar": [link for link in navigation if link.in_bar],
+        "more": [link for link in navigation if not link.in_bar],
+    }
