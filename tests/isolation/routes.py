@@ -18,6 +18,7 @@ class Route:
     pattern: str
     template: str
     parameters: tuple[str, ...]
+    name: str = ""
 
     @property
     def is_api(self) -> bool:
@@ -44,7 +45,7 @@ def _walk(urlconf: str, patterns: list[URLPattern | URLResolver], pattern: str, 
         if isinstance(each, URLResolver):
             yield from _walk(urlconf, each.url_patterns, here, filled)
         else:
-            yield Route(urlconf, here, filled, tuple(re.findall(r"{(\w+)}", filled)))
+            yield Route(urlconf, here, filled, tuple(re.findall(r"{(\w+)}", filled)), each.name or "")
 
 
 def _template_of(pattern: Any) -> str:

@@ -1,0 +1,85 @@
+"""Each page of the list in a real browser: on phones and desks, in both languages, light and dark."""
+
+import pytest
+
+from tenants.models import Role, User
+from tests.browser.visit import Visit
+from tests.pages.catalogue_of_pages import PAGES, PLATFORM, Page
+
+PHONE, DESK = 360, 1280
+FIRST_VIEW_KB, SCRIPT_KB = 80, 30
+WHOLE_PAGES = [page for page in PAGES if not page.asked_by_htmx]
+
+
+def address(page: Page, house) -> str:
+    return (house.platform if page.urlconf == PLATFORM else house.business) + page.path(house.cast)
+
+
+def most_trusted(page: Page) -> Role:
+    return Role.ORG_ADMIN if Role.ORG_ADMIN in page.roles else page.roles[0]
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "sw"])
+def test_pages_are_sound_for_eyes_ears_and_fingers(chromium, house, language, theme, width):
+    wrong = {}
+    for role in (None, *Role):
+        visit = Visit(chromium, width=width, language=language, theme=theme)
+        if role:
+            place = house.cast.places[role]
+            User.objects.filter(pk=place.user_id).update(language=language, theme=theme)
+            visit.page.goto(house.step_into(place))
+        for page in WHOLE_PAGES:
+            if (role is None and page.roles) or (role and (not page.roles or most_trusted(page) != role)):
+                continue
+            response = visit.page.goto(address(page, house))
+            assert response is not None
+            assert response.status == 200, page
+            assert visit.page.locator("html").get_attribute("lang") == language
+            if complaints := visit.look_around():
+                wrong[f"{page} for {role or 'strangers'}"] = complaints
+        visit.close()
+
+    assert wrong == {}
+
+
+def test_the_first_view_of_a_page_is_light(chromium, house):
+    heavy = {}
+    for page in WHOLE_PAGES:
+        visit = Visit(chromium)
+        if page.roles:
+            visit.page.goto(house.step_into(house.cast.places[most_trusted(page)]))
+            state = visit.context.storage_state()
+            visit.close()
+            visit = Visit(chromium)  # with nothing in its cache
+            visit.context.add_cookies(state["cookies"])
+        visit.page.goto(address(page, house), wait_until="networkidle")
+        weights = visit.weight()
+        scripts = sum(size for path, size in weights.items() if path.endswith(".js"))
+        if sum(weights.values()) > FIRST_VIEW_KB * 1024 or scripts > SCRIPT_KB * 1024:
+            heavy[str(page)] = weights
+        assert weights, page
+        visit.close()
+
+    assert heavy == {}
+
+
+def test_what_is_wrong_with_a_page_is_heard(chromium, house):
+    visit = Visit(chromium)
+    visit.page.goto(f"{house.platform}/sign-in/")
+
+    visit.page.evaluate("""() => {
+      const image = document.createElement("img");
+      image.src = "http://elsewhere.localhost.example/x.png";
+      image.setAttribute("style", "width: 900px; display: block");
+      image.width = 900;
+      document.querySelector("main").append(image);
+      console.error("a complaint");
+    }""")
+    visit.page.wait_for_timeout(100)
+
+    found = " ".join(visit.look_around())
+    for part in ("policy: img-src", "console: a complaint", "axe image-alt"):
+        assert part in found
+    visit.close()
