@@ -13,6 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
+from audit.services import Actor
 from tenants.errors import DomainError
 from tenants.models import Membership, Tenant, User
 
@@ -42,6 +43,12 @@ def place_of(request: HttpRequest) -> Membership:
     """The place of who is signed in; call it behind `for_members`."""
     place: Membership = request.membership  # type: ignore[attr-defined]
     return place
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who is signed in, as services know them; call it behind `for_members`."""
+    actor: Actor = request.actor  # type: ignore[attr-defined]
+    return actor
 
 
 def user_of(request: HttpRequest) -> User:

@@ -13,20 +13,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 from django_otp.util import random_hex
 
-from audit.services import Actor
 from tenants import own_sign_in, second_factor, sessions
 from tenants.errors import DomainError
 from tenants.forms.profile import ChangePasswordForm, ProfileForm, ProveForm, SecondFactorForm
-from tenants.pages.edges import for_members, place_of, user_of
+from tenants.pages.edges import actor_of, for_members, place_of, user_of
 from tenants.preferences import remember_look
 from tenants.reauthentication import prove_again
 
 _KEY_IN_SESSION = "authenticator_key"
-
-
-def _actor(request: HttpRequest) -> Actor:
-    actor: Actor = request.actor  # type: ignore[attr-defined]
-    return actor
 
 
 @for_members
@@ -38,7 +32,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, initial=present)
     if request.method == "POST" and form.is_valid():
         try:
-            own_sign_in.change_profile(actor=_actor(request), user=user, **form.cleaned_data)
+            own_sign_in.change_profile(actor=actor_of(request), user=user, **form.cleaned_data)
         except DomainError as refusal:
             form.refuse(refusal)
         else:
@@ -68,7 +62,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
         else:
             try:
                 own_sign_in.change_password(
-                    actor=_actor(request), user=user, password=form.cleaned_data["password"], proof=proof, now=now
+                    actor=actor_of(request), user=user, password=form.cleaned_data["password"], proof=proof, now=now
                 )
             except DomainError as refusal:
                 form.refuse(refusal)
@@ -98,7 +92,7 @@ def set_up_second_factor(request: HttpRequest) -> HttpResponse:
         try:
             proof = prove_again(user, password=form.cleaned_data["password"], now=now)
             _device, codes = own_sign_in.set_up_second_factor(
-                actor=_actor(request), user=user, key=key, code=form.cleaned_data["code"], proof=proof, now=now
+                actor=actor_of(request), user=user, key=key, code=form.cleaned_data["code"], proof=proof, now=now
             )
         except second_factor.WrongCode as refusal:
             form.add_error("code", refusal.detail)
@@ -125,7 +119,7 @@ def renew_recovery_codes(request: HttpRequest) -> HttpResponse:
         user, now = user_of(request), timezone.now()
         try:
             proof = prove_again(user, password=form.cleaned_data["password"], now=now)
-            codes = own_sign_in.renew_recovery_codes(actor=_actor(request), user=user, proof=proof, now=now)
+            codes = own_sign_in.renew_recovery_codes(actor=actor_of(request), user=user, proof=proof, now=now)
         except DomainError as refusal:
             form.refuse(refusal)
         else:
@@ -142,7 +136,7 @@ def remove_second_factor(request: HttpRequest) -> HttpResponse:
         user, now = user_of(request), timezone.now()
         try:
             proof = prove_again(user, password=form.cleaned_data["password"], now=now)
-            own_sign_in.remove_second_factor(actor=_actor(request), user=user, proof=proof, now=now)
+            own_sign_in.remove_second_factor(actor=actor_of(request), user=user, proof=proof, now=now)
         except DomainError as refusal:
             form.refuse(refusal)
         else:
