@@ -15,6 +15,8 @@ from tenants.errors import DomainError
 
 INVITATIONS_PER_HOUR = 60  # of one business
 PROOFS_PER_HOUR = 20  # wrong passwords and codes of one person who is signed in
+RESETS_PER_HOUR = 30  # asked for by one caller, for any person
+RESET_MAILS_PER_HOUR = 5  # to one person
 
 
 class TooManyAttempts(DomainError):
@@ -58,10 +60,14 @@ def give_back(door: str, *, who: str) -> None:
 
 def _limit(door: str) -> int:
     """How many knocks an hour: `sign_up` and `sign_in` are settings, written as REST framework writes them."""
-    if door == "invitation":
-        return INVITATIONS_PER_HOUR
-    if door == "prove_again":
-        return PROOFS_PER_HOUR
+    own = {
+        "invitation": INVITATIONS_PER_HOUR,
+        "prove_again": PROOFS_PER_HOUR,
+        "password_reset": RESETS_PER_HOUR,
+        "password_mail": RESET_MAILS_PER_HOUR,
+    }
+    if door in own:
+        return own[door]
     return int(str(api_settings.DEFAULT_THROTTLE_RATES[door]).removesuffix("/hour"))
 
 
