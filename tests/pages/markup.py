@@ -14,6 +14,7 @@ class Markup(HTMLParser):
         super().__init__()
         self.language = ""
         self.theme = ""
+        self.environment = ""
         self.assets: set[str] = set()
         self.headings = 0
         self._ids: Counter[str] = Counter()
@@ -25,6 +26,7 @@ class Markup(HTMLParser):
         given = {name: value or "" for name, value in attributes}
         if tag == "html":
             self.language, self.theme = given.get("lang", ""), given.get("data-theme", "")
+            self.environment = given.get("data-environment", "")
         self.headings += tag == "h1"
         if tag == "style" or "style" in given:
             self._found.append(f"<{tag}> has a style of its own")
