@@ -11,6 +11,7 @@ from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.template.loader import render_to_string
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django_tenants.utils import tenant_context
 
@@ -246,20 +247,22 @@ def accept_invitation(*, actor: Actor, token: str, user: User, now: datetime) ->
 
 
 def send_invitation(*, invitation_id: str, now: datetime) -> None:
-    """Mail the link to an invitation of the present business, if it is open."""
+    """Mail the link to an invitation of the present business, if it is open, in the language that they have chosen."""
     tenant = require_current_tenant()
     invitation = Invitation.objects.filter(pk=invitation_id, tenant=tenant).first()
     if invitation is None or invitation.accepted_at or invitation.revoked_at or invitation.expires_at <= now:
         return
-    text = render_to_string(
-        "tenants/invitation_mail.txt",
-        {
-            "business": tenant.business_name,
-            "inviter": invitation.invited_by,
-            "role": invitation.get_role_display().lower(),
-            "link": f"{settings.TUZO_PUBLIC_URL}/invitations/{quote(invitation_token(invitation))}/",
-            "days": INVITATION_LASTS.days,
-        },
-    )
+    known = User.objects.filter(email=invitation.email).first()
+    with translation.override((known and known.language) or settings.LANGUAGE_CODE):
+        text = render_to_string(
+            "tenants/invitation_mail.txt",
+            {
+                "business": tenant.business_name,
+                "inviter": invitation.invited_by,
+                "role": invitation.get_role_display().lower(),
+                "link": f"{settings.TUZO_PUBLIC_URL}/invitations/{quote(invitation_token(invitation))}/",
+                "days": INVITATION_LASTS.days,
+            },
+        )
     subject, _blank, body = text.partition("\n\n")
     send_mail(subject, body, from_email=None, recipient_list=[invitation.email])
