@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from channels.fields import UndecipherableSecret
 from channels.mapping import check_rules, known_programs
 from channels.models import Environment, MpesaChannel
@@ -26,7 +29,7 @@ REGISTERED = frozenset({"shortcode", "store_number", "response_type", "register_
 # What can't change once it was verified: another number is another channel.
 FIXED = frozenset({"shortcode", "store_number", "kind"})
 
-_NUMBERS = (
+_NUMBERS = gettext_lazy(
     "The till number is the one on the sticker, which customers type. The store number (or head office number) is the "
     "one that Safaricom's go-live e-mail names; leave it empty if you have none."
 )
@@ -80,7 +83,7 @@ def enter(channel: MpesaChannel, details: ChannelDetails, *, now: datetime) -> d
     for name, sentence in _contradictions(channel).items():
         errors.setdefault(name, [sentence])
     if errors:
-        raise Invalid("Some of what was sent can't be used.", errors=errors)
+        raise Invalid(_("Some of what was sent can't be used."), errors=errors)
     return changes
 
 
@@ -109,21 +112,23 @@ def _contradictions(channel: MpesaChannel) -> dict[str, str]:
     wrong = {}
     is_paybill = channel.kind == MpesaChannel.Kind.PAYBILL
     if not channel.shortcode and (channel.secret_notes or channel.environment != Environment.PRACTICE):
-        wrong["shortcode"] = "Enter the number that your customers pay to, like 247247."
+        wrong["shortcode"] = _("Enter the number that your customers pay to, like 247247.")
     if channel.environment == Environment.PRODUCTION and channel.shortcode == SANDBOX_SHORTCODE:
-        wrong["shortcode"] = f"{SANDBOX_SHORTCODE} is the sandbox's number. Choose the environment sandbox for it."
+        wrong["shortcode"] = _("%(number)s is the sandbox's number. Choose the environment sandbox for it.") % {
+            "number": SANDBOX_SHORTCODE
+        }
     if channel.store_number and is_paybill:
-        wrong["store_number"] = f"A PayBill has no store number. {_NUMBERS}"
+        wrong["store_number"] = " ".join([_("A PayBill has no store number."), str(_NUMBERS)])
     elif channel.store_number and channel.store_number == channel.shortcode:
-        wrong["store_number"] = f"This is the till number itself. {_NUMBERS}"
+        wrong["store_number"] = " ".join([_("This is the till number itself."), str(_NUMBERS)])
     if not channel.accepts_unmapped and not is_paybill:
-        wrong["accepts_unmapped"] = "A till's customer types no account number, so all of them would be refused."
+        wrong["accepts_unmapped"] = _("A till's customer types no account number, so all of them would be refused.")
     minimum, maximum = channel.minimum_amount, channel.maximum_amount
     if minimum is not None and maximum is not None and minimum > maximum:
-        wrong["maximum_amount"] = "The largest amount is less than the smallest one."
+        wrong["maximum_amount"] = _("The largest amount is less than the smallest one.")
     for name in ("consumer_key", "consumer_secret"):
         if channel.first_verified_at and name not in channel.secret_notes:
-            wrong[name] = "A channel that was verified keeps its keys. Leave this out, or enter a new one."
+            wrong[name] = _("A channel that was verified keeps its keys. Leave this out, or enter a new one.")
     return wrong
 
 
@@ -131,11 +136,14 @@ def _text(longest: int, *, is_required: bool = False, lines: bool = False) -> Ca
     def read(value: Any) -> str:
         text = value.strip() if isinstance(value, str) else ""
         if (is_required and not text) or not isinstance(value, str):
-            raise _Wrong("Enter a text.")
+            raise _Wrong(_("Enter a text."))
         if len(text) > longest:
-            raise _Wrong(f"Use at most {longest} characters; this has {len(text)}.")
+            raise _Wrong(
+                _("Use at most %(longest)s characters; this has %(length)s.")
+                % {"longest": longest, "length": len(text)}
+            )
         if not (text.translate(_LINES) if lines else text).isprintable():
-            raise _Wrong("This contains characters that can't be shown.")
+            raise _Wrong(_("This contains characters that can't be shown."))
         return text
 
     return read
@@ -144,7 +152,7 @@ def _text(longest: int, *, is_required: bool = False, lines: bool = False) -> Ca
 def _number(value: Any) -> str:
     digits = "".join(value.split()).replace("-", "") if isinstance(value, str) else ""
     if digits and not (digits.isascii() and digits.isdigit() and 5 <= len(digits) <= 7):
-        raise _Wrong("Enter 5 to 7 digits, like 247247.")
+        raise _Wrong(_("Enter 5 to 7 digits, like 247247."))
     return digits
 
 
@@ -152,7 +160,7 @@ def _store_number(value: Any) -> str:
     try:
         return _number(value)
     except _Wrong:
-        raise _Wrong(f"Enter 5 to 7 digits. {_NUMBERS}") from None
+        raise _Wrong(" ".join([_("Enter 5 to 7 digits."), str(_NUMBERS)])) from None
 
 
 def _secret(lengths: range, *, is_key: bool) -> Callable[[Any], str]:
@@ -160,12 +168,15 @@ def _secret(lengths: range, *, is_key: bool) -> Callable[[Any], str]:
 
     def read(value: Any) -> str:
         if not isinstance(value, str):
-            raise _Wrong("Enter a text.")
+            raise _Wrong(_("Enter a text."))
         text = "".join(value.split()) if is_key else value.strip()
         if text and len(text) not in lengths:
-            raise _Wrong(f"This has {len(text)} characters; it should have {lengths.start} to {lengths.stop - 1}.")
+            raise _Wrong(
+                _("This has %(length)s characters; it should have %(least)s to %(most)s.")
+                % {"length": len(text), "least": lengths.start, "most": lengths.stop - 1}
+            )
         if not text.isascii() or not text.isprintable():
-            raise _Wrong("This contains characters that none of Safaricom's has. Copy it again, whole.")
+            raise _Wrong(_("This contains characters that none of Safaricom's has. Copy it again, whole."))
         return text
 
     return read
@@ -190,17 +201,17 @@ def _amount(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= HIGHEST_AMOUNT_KES:
-        raise _Wrong(f"Enter whole shillings from 1 to {HIGHEST_AMOUNT_KES:,}, or nothing.")
+        raise _Wrong(_("Enter whole shillings from 1 to %(most)s, or nothing.") % {"most": f"{HIGHEST_AMOUNT_KES:,}"})
     return value
 
 
 def _phone_number(value: Any) -> str:
     if not isinstance(value, str):
-        raise _Wrong("Enter a text.")
+        raise _Wrong(_("Enter a text."))
     try:
         return normalise(value) if value.strip() else ""
-    except InvalidPhoneNumber as problem:
-        raise _Wrong(str(problem)) from None
+    except InvalidPhoneNumber:
+        raise _Wrong(_("Enter a Kenyan mobile number, like 0712 345 678.")) from None
 
 
 def _low_float(value: Any) -> dict[str, int]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
+from django.utils.translation import gettext as _
+
 MAXIMUM_RULES = 200
 MAXIMUM_LENGTH = 64
 DEFAULT = "default"
@@ -95,28 +97,40 @@ def normalise(text: str) -> str:
 def check_rules(rules: object, known_programs: Collection[str]) -> list[str]:
     """What is wrong with the rules, one sentence each; an empty list if nothing is."""
     if not isinstance(rules, dict):
-        return ["Give the rules as an object, like {“default”: “loyalty”, “VIP*”: “vip”}."]
+        return [_("Give the rules as an object, like {“default”: “loyalty”, “VIP*”: “vip”}.")]
     if len(rules) > MAXIMUM_RULES:
-        return [f"A channel has at most {MAXIMUM_RULES} rules; these are {len(rules)}."]
+        return [
+            _("A channel has at most %(most)s rules; these are %(number)s.")
+            % {"most": MAXIMUM_RULES, "number": len(rules)}
+        ]
     sentences = []
     seen: dict[str, str] = {}
     for rule, program in rules.items():
         if problem := _problem(rule, program, known_programs):
             sentences.append(problem)
         elif (first := seen.setdefault(_pattern(rule), rule)) != rule:
-            sentences.append(f"“{first}” and “{rule}” are the same rule: case, spaces and hyphens don't count.")
+            sentences.append(
+                _("“%(first)s” and “%(second)s” are the same rule: case, spaces and hyphens don't count.")
+                % {"first": first, "second": rule}
+            )
     return sentences
 
 
 def _problem(rule: object, program: object, known_programs: Collection[str]) -> str:
     if not isinstance(rule, str) or not isinstance(program, str):
-        return f"Rule {_shown(rule)}: both sides are text."
+        return _("Rule %(rule)s: both sides are text.") % {"rule": _shown(rule)}
     if len(rule) > MAXIMUM_LENGTH or not rule.isprintable():
-        return f"Rule {_shown(rule)}: write at most {MAXIMUM_LENGTH} visible characters."
+        return _("Rule %(rule)s: write at most %(most)s visible characters.") % {
+            "rule": _shown(rule),
+            "most": MAXIMUM_LENGTH,
+        }
     if not _pattern(rule):
-        return f"Rule {_shown(rule)} is empty. What fits no other rule goes to “{DEFAULT}”."
+        return _("Rule %(rule)s is empty. What fits no other rule goes to “default”.") % {"rule": _shown(rule)}
     if program not in known_programs:
-        return f"Rule {_shown(rule)}: there is no program {_shown(program)}."
+        return _("Rule %(rule)s: there is no program %(program)s.") % {
+            "rule": _shown(rule),
+            "program": _shown(program),
+        }
     return ""
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
@@ -29,7 +30,7 @@ _NEEDS = {
 
 class ProblemNotFound(NotFound):
     def __init__(self) -> None:
-        super().__init__("There is no such problem.")
+        super().__init__(_("There is no such problem."))
 
 
 class ProblemClosed(Conflict):
@@ -87,7 +88,7 @@ def dismiss_problem(*, actor: Actor, problem_id: UUID, now: datetime) -> Problem
     if problem is None:
         raise ProblemNotFound
     if problem.closed_at or problem.dismissed_at:
-        raise ProblemClosed("This problem is not open any more. There is nothing to do.")
+        raise ProblemClosed(_("This problem is not open any more. There is nothing to do."))
     problem.dismissed_at, problem.dismissed_by = now, actor.label
     problem.save(update_fields=["dismissed_at", "dismissed_by"])
     note_activity()

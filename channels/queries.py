@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models
+from django.utils.translation import gettext as _
 
 from audit.services import Actor
 from channels.fields import UndecipherableSecret
@@ -79,6 +80,6 @@ def try_mapping(
     """
     channel = read_channel(channel_id=channel_id, actor=actor)
     if rules is not None and (problems := check_rules(rules, known_programs())):
-        raise Invalid("These rules can't be used.", errors={"account_mapping": problems})
+        raise Invalid(_("These rules can't be used."), errors={"account_mapping": problems})
     mapping = AccountMapping(channel.account_mapping if rules is None else rules)
     return MappingTrial(mapping.route(account_reference), list(mapping.consider(account_reference)))

@@ -21,6 +21,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.ids import public_id
@@ -69,7 +70,7 @@ Status = ChannelRun.Status
 
 class RunNotFound(NotFound):
     def __init__(self) -> None:
-        super().__init__("There is no such run.")
+        super().__init__(_("There is no such run."))
 
 
 class RunInProgress(Conflict):
@@ -96,7 +97,9 @@ def request_run(*, channel_id: UUID, kind: Kind, actor: Actor, now: datetime) ->
     refuse_anothers_shortcode(channel)
     under_way = channel.runs.filter(status=Status.PENDING).first()
     if under_way and under_way.kind != kind:
-        raise RunInProgress(f"Wait until the run {public_id('run', under_way.pk)} of this channel has ended.")
+        raise RunInProgress(
+            _("Wait until the run %(run)s of this channel has ended.") % {"run": public_id("run", under_way.pk)}
+        )
     if under_way:
         return under_way
     run = ChannelRun.objects.create(

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
@@ -33,7 +34,7 @@ _TOKEN_LENGTH = 29
 
 class ChannelNotFound(NotFound):
     def __init__(self) -> None:
-        super().__init__("There is no such channel.")
+        super().__init__(_("There is no such channel."))
 
 
 class ShortcodeTaken(Conflict):
@@ -76,7 +77,7 @@ def create_channel(
     if environment not in Environment.values:
         raise Invalid("Unknown environment.", errors={"environment": ["Choose practice, sandbox or production."]})
     if not is_connected_to(environment):
-        sentence = "This installation is not connected to Safaricom's live service. Choose sandbox or practice."
+        sentence = _("This installation is not connected to Safaricom's live service. Choose sandbox or practice.")
         raise Invalid(sentence, errors={"environment": [sentence]})
     channel = MpesaChannel(environment=environment, callback_token=_new_token(), configured_at=now)
     required: ChannelDetails = {"name": "", "kind": ""}
@@ -124,16 +125,16 @@ def change_channel(
     _wait_for_others()
     channel = lock_channel(channel_id)
     if environment is not None and environment != channel.environment:
-        sentence = "A channel stays in its environment. Create another channel for the other one."
+        sentence = _("A channel stays in its environment. Create another channel for the other one.")
         raise EnvironmentFixed(sentence, errors={"environment": [sentence]})
     changes = enter(channel, details, now=now)
     if channel.first_verified_at and (fixed := FIXED & changes.keys()):
-        sentence = "This was verified and can't change any more. Create another channel for another number."
+        sentence = _("This was verified and can't change any more. Create another channel for another number.")
         raise FixedAfterVerification(sentence, errors={name: [sentence] for name in fixed})
     if changes.keys() & {"shortcode", "store_number"}:
         _require_free_numbers(channel)
     if is_primary is False and channel.is_primary:
-        raise NeedsAPrimary("One channel is always the primary one. Make another one primary instead.")
+        raise NeedsAPrimary(_("One channel is always the primary one. Make another one primary instead."))
     if is_primary and not channel.is_primary:
         changes["is_primary"] = (False, True)
         _make_primary(channel)
@@ -165,7 +166,7 @@ def activate_channel(*, channel_id: UUID, actor: Actor, now: datetime) -> MpesaC
     channel = lock_channel(channel_id)
     require_steps_before(channel, "activate")
     if channel.status == Status.ACTIVE:
-        raise AlreadyActive("This channel is active already. There is nothing to do.")
+        raise AlreadyActive(_("This channel is active already. There is nothing to do."))
     before = channel.status
     channel.activated_at, channel.suspended_at = now, None
     settle(channel)
@@ -183,7 +184,7 @@ def deactivate_channel(*, channel_id: UUID, actor: Actor, now: datetime, reason:
     require(actor, Permission.CHANNELS_CHANGE)
     channel = lock_channel(channel_id)
     if channel.activated_at is None or channel.suspended_at is not None:
-        raise NotActive("Only an active channel can be switched off, and this one is not active.")
+        raise NotActive(_("Only an active channel can be switched off, and this one is not active."))
     before = channel.status
     channel.suspended_at = now
     settle(channel)
@@ -216,9 +217,10 @@ def rotate_callback_token(*, channel_id: UUID, actor: Actor, now: datetime) -> R
     audit.services.record(
         actor=actor, action="channel.callback_token_rotated", subject=channel, after={"old_path_ends_at": old_ends_at}
     )
-    sentence = "Register this channel's URLs again before the old path ends, or its payments are no longer reported."
+    sentence = _("Register this channel's URLs again before the old path ends, or its payments are no longer reported.")
     if channel.environment == Environment.PRODUCTION:
-        sentence = f"On the Daraja portal, under Self Services, URL Management, remove the old URLs. {sentence}"
+        first = _("On the Daraja portal, under Self Services, URL Management, remove the old URLs.")
+        sentence = f"{first} {sentence}"
     return Rotation(channel, old_ends_at, sentence)
 
 
@@ -277,8 +279,11 @@ def refuse_anothers_shortcode(channel: MpesaChannel) -> None:
     others = ProductionShortcode.objects.exclude(tenant_id=require_current_tenant().pk)
     if others.filter(shortcode=channel.business_shortcode).exists():
         raise ShortcodeBelongsToAnother(
-            f"Another business on this platform has proved that {channel.business_shortcode} is its own. "
-            "Check the number; if it is yours, write to us."
+            _(
+                "Another business on this platform has proved that %(number)s is its own. "
+                "Check the number; if it is yours, write to us."
+            )
+            % {"number": channel.business_shortcode}
         )
 
 
@@ -300,9 +305,9 @@ def _require_free_numbers(channel: MpesaChannel) -> None:
     if other is None:
         return
     if not channel.shortcode:
-        raise ShortcodeTaken("A practice number is being opened already. Wait a few seconds.")
+        raise ShortcodeTaken(_("A practice number is being opened already. Wait a few seconds."))
     field = "shortcode" if channel.shortcode in other.shortcodes else "store_number"
-    sentence = f"Your channel “{other.name}” has this number already."
+    sentence = _("Your channel “%(name)s” has this number already.") % {"name": other.name}
     raise ShortcodeTaken(sentence, errors={field: [sentence]})
 
 

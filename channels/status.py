@@ -6,6 +6,10 @@ A channel's status follows from facts with dates; nobody sets it.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from channels.details import SANDBOX_SHORTCODE
 from channels.models import Environment, MpesaChannel
 from tenants.errors import Conflict
@@ -33,7 +37,7 @@ class _Step(NamedTuple):
     name: str
     is_done: Callable[[MpesaChannel], bool]
     refusal: type[Conflict]  # for what comes after it
-    do_now: str
+    do_now: Promise
 
 
 def only_prompts(channel: MpesaChannel) -> bool:
@@ -46,25 +50,25 @@ _STEPS = (
         "configure",
         lambda channel: channel.has_keys,
         NotConfigured,
-        "Save the consumer key and the consumer secret of your Daraja app on this channel.",
+        gettext_lazy("Save the consumer key and the consumer secret of your Daraja app on this channel."),
     ),
     _Step(
         "verify",
         lambda channel: channel.verified_at is not None,
         NotVerified,
-        "Verify this channel, so that Safaricom proves what is saved.",
+        gettext_lazy("Verify this channel, so that Safaricom proves what is saved."),
     ),
     _Step(
         "register_urls",
         lambda channel: channel.urls_registered_at is not None or only_prompts(channel),
         UrlsNotRegistered,
-        "Register this channel's URLs, so that Safaricom reports its payments here.",
+        gettext_lazy("Register this channel's URLs, so that Safaricom reports its payments here."),
     ),
     _Step(
         "activate",
         lambda channel: channel.activated_at is not None and channel.suspended_at is None,
         NotActive,
-        "Activate this channel.",
+        gettext_lazy("Activate this channel."),
     ),
 )
 
@@ -83,8 +87,8 @@ def status_of(channel: MpesaChannel) -> Status:
 def do_now(channel: MpesaChannel) -> str:
     """The next thing a person has to do for this channel, or ''."""
     if not channel.shortcode:
-        return "Nothing: your practice number is being opened, which takes a few seconds."
-    return next((step.do_now for step in _STEPS if not step.is_done(channel)), "")
+        return _("Nothing: your practice number is being opened, which takes a few seconds.")
+    return next((str(step.do_now) for step in _STEPS if not step.is_done(channel)), "")
 
 
 def require_steps_before(channel: MpesaChannel, name: str) -> None:

@@ -29,6 +29,7 @@ from django_otp.util import random_hex
 import audit.admin
 import payments.admin
 import tenants.admin
+from config.operator_search import search_businesses
 from tenants import operators, second_factor
 from tenants.actors import operator
 from tenants.errors import DomainError
@@ -70,6 +71,15 @@ class CodeForm(forms.Form):
         return "".join(self.cleaned_data["code"].split()).lower()
 
 
+class SearchForm(forms.Form):
+    text = forms.CharField(
+        label="Receipt or shortcode",
+        max_length=40,
+        error_messages={"required": "Enter an M-PESA receipt like UKL1000001, or a shortcode of 5 to 7 digits."},
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
 class OperatorSite(admin.AdminSite):
     site_title = "Tuzo operators"
     site_header = "Tuzo operators"
@@ -93,13 +103,28 @@ class OperatorSite(admin.AdminSite):
         return [
             path("second-factor/", self.behind_password(self.prove), name="second_factor"),
             path("second-factor/set-up/", self.behind_password(self.set_up), name="second_factor_set_up"),
+            path("search/", self.admin_view(self.search), name="search"),
             *super().get_urls(),
         ]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         found = operators.problems(actor=request.actor, now=timezone.now())  # type: ignore[attr-defined]
         problems = [(problem, _list_of(problem)) for problem in found]
-        return super().index(request, {**(extra_context or {}), "problems": problems})
+        now = operators.numbers(actor=request.actor)  # type: ignore[attr-defined]
+        context = {"problems": problems, "numbers": now, "search_form": SearchForm(auto_id="search_%s")}
+        return super().index(request, {**(extra_context or {}), **context})
+
+    def search(self, request: HttpRequest) -> HttpResponse:
+        """Find businesses by what a caller reads from a phone or a sticker. The trails say who asked."""
+        form = SearchForm(request.POST or None, auto_id="search_%s")
+        found = None
+        if request.method == "POST" and form.is_valid():
+            try:
+                found = search_businesses(actor=request.actor, text=form.cleaned_data["text"])  # type: ignore[attr-defined]
+            except DomainError as refusal:
+                form.add_error("text", refusal.detail)
+        context = {**self.each_context(request), "title": "Find a business", "search_form": form, "found": found}
+        return TemplateResponse(request, "admin/search.html", context)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The password; whoever has given it goes on to the second factor."""

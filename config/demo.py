@@ -213,7 +213,7 @@ def make_demo(*, now: datetime) -> None:
         connection.set_schema_to_public()  # type: ignore[attr-defined]
         tenant = Tenant.objects.filter(slug=business.slug).first() or _open(business)
         if tenant.status == Tenant.Status.PROVISIONING:
-            _provision(tenant)
+            provision_at_once(tenant)
         with tenant_context(tenant):
             _make_programs(business, now=now)
             _make_channels(business, now=now)
@@ -232,7 +232,7 @@ def _open(business: Business) -> Tenant:
     )
 
 
-def _provision(tenant: Tenant) -> None:
+def provision_at_once(tenant: Tenant) -> None:
     """What a worker does; now, or by the worker that was quicker."""
     promise = DueTask.objects.filter(task=provision_tenant.name, tenant=tenant).first()
     if promise:

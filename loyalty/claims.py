@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
@@ -51,13 +52,14 @@ def claim_payment(*, actor: Actor, member_id: UUID, receipt: str, now: datetime)
     members = Member.objects.select_related("program__accrual_rule", "program__stamp_rule")
     member = members.filter(pk=member_id).first()
     if member is None:
-        raise NotFound("There is no such member.")
+        raise NotFound(_("There is no such member."))
     require_active(member)
     outcome = _lock_waiting(receipt.strip().upper(), member)
     payment, rules = outcome.payment, rules_of(member.program)
     earned = rules.earned_by(payment)
     if not earned:
-        raise PaymentNotWaiting(f"By the terms of “{member.program}”, payment {payment.receipt} gives nothing.")
+        sentence = _("By the terms of “%(program)s”, payment %(receipt)s gives nothing.")
+        raise PaymentNotWaiting(sentence % {"program": member.program, "receipt": payment.receipt})
     outcome.status, outcome.member, outcome.decided_at = PaymentOutcome.Status.EARNED, member, now
     outcome.points, outcome.gave_stamp = earned.points, earned.stamp
     outcome.save()
@@ -79,11 +81,14 @@ def _lock_waiting(receipt: str, member: Member) -> PaymentOutcome:
         .filter(payment__receipt=receipt, payment__environment=member.environment)
     )
     if not outcomes:
-        raise UnknownReceipt(f"We know of no payment {receipt}. It may take a few seconds to arrive.")
+        sentence = _("We know of no payment %(receipt)s. It may take a few seconds to arrive.")
+        raise UnknownReceipt(sentence % {"receipt": receipt})
     waiting = [outcome for outcome in outcomes if outcome.status == PaymentOutcome.Status.WAITING]
     if not waiting:
-        raise PaymentNotWaiting(f"Payment {receipt} was claimed already, or earns nothing.")
+        sentence = _("Payment %(receipt)s was claimed already, or earns nothing.")
+        raise PaymentNotWaiting(sentence % {"receipt": receipt})
     for outcome in waiting:
         if outcome.program_id == member.program_id:
             return outcome
-    raise OtherProgram(f"Payment {receipt} belongs to another program than this member.")
+    sentence = _("Payment %(receipt)s belongs to another program than this member.")
+    raise OtherProgram(sentence % {"receipt": receipt})

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
@@ -59,7 +60,7 @@ def get_member(*, actor: Actor, member_id: UUID) -> Member:
     """:raises NotFound: if there is no such member."""
     member = members_of(actor=actor).filter(pk=member_id).first()
     if member is None:
-        raise NotFound("There is no such member.")
+        raise NotFound(_("There is no such member."))
     return member
 
 
@@ -85,7 +86,7 @@ def enrol_member(
     require(actor, Permission.MEMBERS_CHANGE)
     program = Program.objects.filter(pk=program_id).first()
     if program is None:
-        raise NotFound("There is no such program.")
+        raise NotFound(_("There is no such program."))
     member = Member(program=program, environment=environment, name=name.strip(), joined_at=now)
     _set_phone_number(member, phone_number, consented=consented, now=now)
     member.code = _read_code(member, code) if code else _make_code(member)
@@ -135,7 +136,7 @@ def lock_member(member_id: UUID) -> Member:
     members = Member.objects.select_for_update(no_key=True, of=("self",)).select_related("program")
     member = members.filter(pk=member_id).first()
     if member is None:
-        raise NotFound("There is no such member.")
+        raise NotFound(_("There is no such member."))
     return member
 
 
@@ -148,11 +149,11 @@ def member_code(text: str) -> str:
 def _read_code(member: Member, text: str) -> str:
     code = member_code(text)
     if not code:
-        sentence = f"Use 1 to {_CODE_MAX} characters; spaces and hyphens don't count."
+        sentence = _("Use 1 to %(most)s characters; spaces and hyphens don't count.") % {"most": _CODE_MAX}
         raise Invalid(sentence, errors={"code": [sentence]})
     named = _programs_that_name(code, _mappings(member))
     if named and member.program.code not in named:
-        sentence = f"A payment with the account number “{code}” goes to another program."
+        sentence = _("A payment with the account number “%(code)s” goes to another program.") % {"code": code}
         raise CodeRoutedElsewhere(sentence, errors={"code": [sentence]})
     return code
 
@@ -160,11 +161,11 @@ def _read_code(member: Member, text: str) -> str:
 def _make_code(member: Member) -> str:
     """A short code that is free, and that leads to the program if any code does."""
     if member.program.member_key == Program.MemberKey.BY_REFERENCE:
-        sentence = "In this program the member is what the customer types: give the code."
+        sentence = _("In this program the member is what the customer types: give the code.")
         raise Invalid(sentence, errors={"code": [sentence]})
     mappings = _mappings(member)
-    for _ in range(20):
-        code = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LENGTH))
+    for _attempt in range(20):
+        code = "".join(secrets.choice(_ALPHABET) for _letter in range(_CODE_LENGTH))
         is_taken = Member.objects.filter(program=member.program, environment=member.environment, code=code).exists()
         if not is_taken and _programs_that_name(code, mappings) <= {member.program.code}:
             break
@@ -193,7 +194,7 @@ def _set_phone_number(member: Member, text: str, *, consented: bool, now: dateti
     if phone_number == member.phone_number:
         return
     if not consented:
-        sentence = "Ask the member first, then say that they agreed to their number being kept and used."
+        sentence = _("Ask the member first, then say that they agreed to their number being kept and used.")
         raise ConsentMissing(sentence, errors={"consented": [sentence]})
     member.phone_number, member.phone_hash = phone_number, msisdn.sha256_hex(phone_number)
     member.consented_at = now
@@ -205,8 +206,12 @@ def _save(member: Member) -> None:
             member.save()
     except IntegrityError as error:
         is_phone = "member_phone_once" in str(error)
-        field, thing = ("phone_number", "number") if is_phone else ("code", "code")
-        sentence = f"This {thing} is a member's of “{member.program}” already."
+        field = "phone_number" if is_phone else "code"
+        sentence = (
+            _("This number is a member's of “%(program)s” already.")
+            if is_phone
+            else _("This code is a member's of “%(program)s” already.")
+        ) % {"program": member.program}
         raise MemberExists(sentence, errors={field: [sentence]}) from error
 
 

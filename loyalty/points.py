@@ -5,6 +5,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 import audit.services
 from audit.services import Actor
@@ -39,7 +41,7 @@ def entries_of(*, actor: Actor, member_id: UUID) -> QuerySet[PointsEntry]:
     """
     require(actor, Permission.LOYALTY_READ)
     if not Member.objects.filter(pk=member_id).exists():
-        raise NotFound("There is no such member.")
+        raise NotFound(_("There is no such member."))
     return PointsEntry.objects.filter(member=member_id).select_related("payment")
 
 
@@ -59,9 +61,11 @@ def adjust_points(*, actor: Actor, member_id: UUID, points: int, reason: str, no
     """
     require(actor, Permission.LOYALTY_CHANGE)
     if not reason.strip():
-        raise Invalid("Say why.", errors={"reason": ["Say why: the member may ask."]})
+        raise Invalid(_("Say why."), errors={"reason": [_("Say why: the member may ask.")]})
     if points == 0 or abs(points) > POINTS_MAX:
-        raise Invalid("Give or take between 1 and a billion points.", errors={"points": ["Give or take at least 1."]})
+        raise Invalid(
+            _("Give or take between 1 and a billion points."), errors={"points": [_("Give or take at least 1.")]}
+        )
     member = lock_member(member_id)
     entry = _post_entry(member, kind=PointsEntry.Kind.ADJUST, points=points, note=reason.strip(), now=now)
     audit.services.record(
@@ -81,7 +85,7 @@ def redeem_points(*, actor: Actor, member_id: UUID, points: int, now: datetime, 
     """
     require(actor, Permission.MEMBERS_CHANGE)
     if not 1 <= points <= POINTS_MAX:
-        raise Invalid("Redeem between 1 and a billion points.", errors={"points": ["Redeem at least 1 point."]})
+        raise Invalid(_("Redeem between 1 and a billion points."), errors={"points": [_("Redeem at least 1 point.")]})
     member = lock_member(member_id)
     require_active(member)
     entry = _post_entry(member, kind=PointsEntry.Kind.REDEEM, points=-points, note=note.strip(), now=now)
@@ -104,12 +108,12 @@ def collect_reward(*, actor: Actor, reward_id: UUID, now: datetime) -> Reward:
     rewards = Reward.objects.select_for_update(no_key=True, of=("self",)).select_related("member__program", "payment")
     reward = rewards.filter(pk=reward_id).first()
     if reward is None:
-        raise NotFound("There is no such reward.")
+        raise NotFound(_("There is no such reward."))
     require_active(reward.member)
     if reward.status == Reward.Status.COLLECTED:
-        raise RewardCollected("This reward was collected already.")
+        raise RewardCollected(_("This reward was collected already."))
     if reward.status == Reward.Status.WITHDRAWN:
-        raise RewardWithdrawn("This reward was taken back: a payment that filled the card was reversed.")
+        raise RewardWithdrawn(_("This reward was taken back: a payment that filled the card was reversed."))
     reward.status, reward.collected_at = Reward.Status.COLLECTED, now
     reward.save(update_fields=["status", "collected_at"])
     audit.services.record(
@@ -124,13 +128,17 @@ def collect_reward(*, actor: Actor, reward_id: UUID, now: datetime) -> Reward:
 def require_active(member: Member) -> None:
     """:raises MemberInactive: if the member was deactivated."""
     if not member.is_active:
-        raise MemberInactive(f"{member} does not take part any more. Activate the member first.")
+        sentence = _("%(member)s does not take part any more. Activate the member first.")
+        raise MemberInactive(sentence % {"member": member})
 
 
 def _post_entry(member: Member, *, kind: PointsEntry.Kind, points: int, note: str, now: datetime) -> PointsEntry:
     """Change the balance of a member whom the caller has locked, and write down why."""
     if member.points_balance + points < 0:
-        raise InsufficientPoints(f"{member} holds {member.points_balance:,} points.")
+        sentence = ngettext(
+            "%(member)s holds %(held)s point.", "%(member)s holds %(held)s points.", member.points_balance
+        )
+        raise InsufficientPoints(sentence % {"member": member, "held": f"{member.points_balance:,}"})
     member.points_balance += points
     member.save(update_fields=["points_balance"])
     return PointsEntry.objects.create(

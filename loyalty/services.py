@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor, system_actor
@@ -41,7 +42,7 @@ def get_program(*, actor: Actor, program_id: UUID) -> Program:
     """:raises NotFound: if there is no such program."""
     program = programs_of(actor=actor).filter(pk=program_id).first()
     if program is None:
-        raise NotFound("There is no such program.")
+        raise NotFound(_("There is no such program."))
     return program
 
 
@@ -76,7 +77,7 @@ def create_program(
         with transaction.atomic():
             program.save(force_insert=True)
     except IntegrityError:
-        sentence = f"There is a program “{code}” already."
+        sentence = _("There is a program “%(code)s” already.") % {"code": code}
         raise ProgramExists(sentence, errors={"code": [sentence]}) from None
     if accrual:
         AccrualRule.objects.create(program=program, **asdict(accrual))

@@ -1,6 +1,11 @@
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 
 from loyalty import api
+from loyalty.pages import home, members, own, programs
+from tenants.pages.home import register_needs
+from tenants.pages.shell import Place, register
+from tenants.permissions import Permission
 
 api_urlpatterns = [
     path("programs/", api.ProgramList.as_view()),
@@ -15,3 +20,12 @@ api_urlpatterns = [
     path("rewards/", api.RewardList.as_view()),
     path("rewards/<str:reward_id>/collect/", api.RewardCollection.as_view()),
 ]
+
+# Pages of a business's own host.
+business_urlpatterns = [*programs.urlpatterns, *members.urlpatterns, *own.urlpatterns]
+
+register(
+    Place("members", _("Members"), "members", Permission.LOYALTY_READ, order=40, in_bar=True),
+    Place("programs", _("Programs"), "programs", Permission.LOYALTY_READ, order=110),
+)
+register_needs("points", home.points_needs)

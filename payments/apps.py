@@ -6,13 +6,16 @@ class PaymentsConfig(AppConfig):
     verbose_name = "Payments"
 
     def ready(self) -> None:
+        from channels.previews import set_newest_references
         from channels.signals import channel_activated
         from payments import balances, examination, invoice_payments, rounds
+        from payments.queries import newest_references
         from payments.questions import register
         from payments.signals import payment_reversed, payments_recorded
         from payments.status_queries import STATUS
 
         examination.add_steps()
+        set_newest_references(newest_references)
         payments_recorded.connect(invoice_payments.hear_recorded, dispatch_uid="payments.invoice_payments")
         payment_reversed.connect(invoice_payments.hear_reversed, dispatch_uid="payments.invoice_payments")
         register(STATUS)

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
+from django.utils.translation import gettext as _
 
 from audit.services import Actor
 from channels.daraja.client import Accepted
@@ -118,9 +119,9 @@ def _channel(channel_id: UUID | None) -> MpesaChannel:
     wanted = {"pk": channel_id} if channel_id else {"is_primary": True}
     channel = MpesaChannel.objects.without_secrets().filter(**wanted).first()
     if channel is None:
-        raise NotFound("There is no such channel.")
+        raise NotFound(_("There is no such channel."))
     if not has_initiator(channel):
-        raise NoInitiator("Only an API operator may ask for balances. Save the channel's initiator first.")
+        raise NoInitiator(_("Only an API operator may ask for balances. Save the channel's initiator first."))
     return channel
 
 

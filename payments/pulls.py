@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext as _
 
 from audit.services import Actor
 from channels.connection import daraja_client
@@ -65,15 +66,17 @@ def request_pull(
     if channel is None:
         raise ChannelNotFound
     if errors := _wrong_with(window_from, window_until, now=now):
-        raise Invalid("This window can't be read.", errors=errors)
+        raise Invalid(_("This window can't be read."), errors=errors)
     if channel.pull_registered_at is None:
         raise NotRegisteredForPull(
-            "M-PESA does not list this channel's payments. Save the phone number that Safaricom has on file for it, "
-            "and verify the channel."
+            _(
+                "M-PESA does not list this channel's payments. Save the phone number that Safaricom has on file for it,"
+                " and verify the channel."
+            )
         )
     pull = _begin(channel, window_from, min(window_until, now), requested_by=actor.label, now=now)
     if pull is None:
-        raise PullInProgress("Another Pull of this channel is under way. Wait until it has ended.")
+        raise PullInProgress(_("Another Pull of this channel is under way. Wait until it has ended."))
     return pull
 
 
@@ -129,11 +132,11 @@ def fetch(*, pull_id: UUID, now: datetime) -> None:
 
 def _wrong_with(window_from: datetime, window_until: datetime, *, now: datetime) -> dict[str, list[str]]:
     if window_from >= window_until:
-        return {"until": ["The end comes after the start."]}
+        return {"until": [_("The end comes after the start.")]}
     if window_from >= now:
-        return {"from": ["The window lies in the future."]}
+        return {"from": [_("The window lies in the future.")]}
     if window_from < now - WINDOW:
-        return {"from": ["M-PESA lists only the last 48 hours. For what is older, load a statement of its portal."]}
+        return {"from": [_("M-PESA lists only the last 48 hours. For what is older, load a statement of its portal.")]}
     return {}
 
 

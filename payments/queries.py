@@ -19,6 +19,12 @@ def read_payment(*, actor: Actor, payment_id: UUID) -> Payment:
     return payment
 
 
+def newest_references(channel: MpesaChannel, limit: int) -> list[str]:
+    """What customers typed for the channel's newest payments, the newest first; for `channels.previews`."""
+    paid = Payment.objects.filter(environment=channel.environment, channel=channel)
+    return list(paid.order_by("-paid_at", "-pk").values_list("account_reference", flat=True)[:limit])
+
+
 def day_totals_of(*, actor: Actor) -> QuerySet[DayTotal]:
     """What each channel took on each day, of all environments: a door shows one environment at a time."""
     require(actor, Permission.PAYMENTS_READ)

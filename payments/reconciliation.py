@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.ids import new_id
@@ -54,12 +55,12 @@ _DROP_OTHERS = """
 
 class DayNotFound(NotFound):
     def __init__(self) -> None:
-        super().__init__("There is no such day.")
+        super().__init__(_("There is no such day."))
 
 
 class ItemNotFound(NotFound):
     def __init__(self) -> None:
-        super().__init__("There is no such item.")
+        super().__init__(_("There is no such item."))
 
 
 class AlreadySettled(Conflict):
@@ -119,7 +120,7 @@ def request_recount(*, actor: Actor, channel_id: UUID, day: date, now: datetime)
     if not MpesaChannel.objects.filter(pk=channel_id).exists():
         raise ChannelNotFound
     if day > now.astimezone(NAIROBI).date():
-        raise Invalid("This day has not begun.", errors={"date": ["This day has not begun."]})
+        raise Invalid(_("This day has not begun."), errors={"date": [_("This day has not begun.")]})
     enqueue(recount_day, channel_id=str(channel_id), date=day.isoformat())
 
 
@@ -205,7 +206,7 @@ def settle_item(*, actor: Actor, item_id: UUID, note: str, now: datetime) -> Rec
     """
     require(actor, Permission.PAYMENTS_SETTLE)
     if not note.strip():
-        raise Invalid("Write what you found.", errors={"note": ["Write what you found."]})
+        raise Invalid(_("Write what you found."), errors={"note": [_("Write what you found.")]})
     item, channel = _lock_item(item_id)
     _settle(item, channel, actor=actor, note=note.strip(), now=now)
     audit.services.record(
@@ -234,7 +235,7 @@ def record_item(*, actor: Actor, item_id: UUID, now: datetime) -> Reconciliation
         .first()
     )
     if item.kind != Kind.MISSING_HERE or line is None or item.theirs != line.paid_in:
-        raise NotAPayment("This is not a payment that came in. Settle it with a note instead.")
+        raise NotAPayment(_("This is not a payment that came in. Settle it with a note instead."))
     new = record_payments(reports=[_report(channel, line)])
     _settle(item, channel, actor=actor, note="Recorded as a payment." if new else "It was recorded before.", now=now)
     enqueue(recount_day, channel_id=str(channel.pk), date=item.day.date.isoformat())
@@ -257,7 +258,7 @@ def _lock_item(item_id: UUID) -> tuple[ReconciliationItem, MpesaChannel]:
     if item is None:
         raise ItemNotFound
     if item.settled_at:
-        raise AlreadySettled("Somebody has dealt with this before. There is nothing to do.")
+        raise AlreadySettled(_("Somebody has dealt with this before. There is nothing to do."))
     item.day = day
     return item, MpesaChannel.objects.without_secrets().get(pk=day.channel_id)
 

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 import audit.services
 from audit.services import Actor
@@ -70,7 +72,7 @@ class OwnReversal(NotPermitted):
 
 class ReversalNotFound(NotFound):
     def __init__(self) -> None:
-        super().__init__("There is no such reversal.")
+        super().__init__(_("There is no such reversal."))
 
 
 def reversals_of(*, actor: Actor) -> QuerySet[Reversal]:
@@ -148,9 +150,9 @@ def approve_reversal(*, actor: Actor, reversal_id: UUID, proof: Proof, now: date
     reversal = _locked(reversal_id)
     _require_waiting(reversal)
     if reversal.expires_at <= now:
-        raise ReversalExpired("It was not approved in time. Nothing was sent: ask for it again.")
+        raise ReversalExpired(_("It was not approved in time. Nothing was sent: ask for it again."))
     if reversal.amount > policy.approval_threshold and _is_maker(actor, reversal):
-        raise OwnReversal("You asked for this reversal: somebody else has to approve it.")
+        raise OwnReversal(_("You asked for this reversal: somebody else has to approve it."))
     require_usable(MpesaChannel.objects.without_secrets().get(pk=reversal.channel_id))
     reversal.approved_by, reversal.approved_by_id, reversal.approved_at = actor.label[:254], actor.id, now
     reversal.expires_at = now + VALID_FOR
@@ -184,9 +186,9 @@ def expire_reversal(*, reversal_id: UUID, now: datetime) -> None:
 
 
 _STATES = {
-    Status.FAILED: "This reversal failed. Ask for a new one.",
-    Status.CANCELLED: "This reversal was withdrawn. Ask for a new one.",
-    Status.SUCCEEDED: "This reversal was done: the customer has the money back.",
+    Status.FAILED: gettext_lazy("This reversal failed. Ask for a new one."),
+    Status.CANCELLED: gettext_lazy("This reversal was withdrawn. Ask for a new one."),
+    Status.SUCCEEDED: gettext_lazy("This reversal was done: the customer has the money back."),
 }
 
 
@@ -200,7 +202,9 @@ def _locked(reversal_id: UUID) -> Reversal:
 
 def _require_waiting(reversal: Reversal) -> None:
     if reversal.status != Status.AWAITING_APPROVAL:
-        raise WrongState(_STATES.get(Status(reversal.status), "This reversal was approved, and is under way."))
+        raise WrongState(
+            str(_STATES.get(Status(reversal.status), gettext_lazy("This reversal was approved, and is under way.")))
+        )
 
 
 def _is_maker(actor: Actor, reversal: Reversal) -> bool:

@@ -15,6 +15,8 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 import audit.services
 from audit.services import Actor
@@ -104,7 +106,10 @@ def _refuse_anothers(table: Table, channel: MpesaChannel) -> None:
         if _SHORT_CODE.search(line[0]):
             numbers = re.findall(r"\b[0-9]{5,7}\b", " ".join(line))
             if numbers and not channel.shortcodes.intersection(numbers):
-                sentence = f"This is the statement of {numbers[0]}, not of {channel.shortcode}."
+                sentence = _("This is the statement of %(other)s, not of %(own)s.") % {
+                    "other": numbers[0],
+                    "own": channel.shortcode,
+                }
                 raise UnusableStatement(sentence, errors={"file": [sentence]})
 
 
@@ -134,10 +139,14 @@ def _lines(table: Table, *, now: datetime) -> list[Line]:
         if bad_rows <= _MOST_BAD_ROWS:
             errors |= {f"rows[{number}].{column}": [sentence] for column, sentence in row.wrong.items()}
     if errors:
-        rows = "1 row" if bad_rows == 1 else f"{bad_rows:,} rows"
-        raise UnusableStatement(f"{rows} can't be used, so nothing was loaded.", errors=errors)
+        sentence = ngettext(
+            "%(count)s row can't be used, so nothing was loaded.",
+            "%(count)s rows can't be used, so nothing was loaded.",
+            bad_rows,
+        )
+        raise UnusableStatement(sentence % {"count": f"{bad_rows:,}"}, errors=errors)
     if not lines:
-        sentence = "The statement has no lines."
+        sentence = _("The statement has no lines.")
         raise UnusableStatement(sentence, errors={"file": [sentence]})
     return lines
 
@@ -179,7 +188,7 @@ def _line(row: _Row, account: str, *, now: datetime) -> Line:
 def _receipt(text: str) -> str:
     receipt = text.upper()
     if not _RECEIPT.fullmatch(receipt):
-        raise _Wrong("This is not an M-PESA receipt, like SG632NMUAB.")
+        raise _Wrong(_("This is not an M-PESA receipt, like SG632NMUAB."))
     return receipt
 
 
@@ -190,7 +199,7 @@ def _moment(text: str, *, now: datetime) -> datetime:
         text = f"{year}-{month:0>2}-{day:0>2}{rest}"
     moment = _by_the_clock(text.replace("/", "-"))
     if moment > now + timedelta(days=1):
-        raise _Wrong("This time lies in the future. Are day and month the wrong way round?")
+        raise _Wrong(_("This time lies in the future. Are day and month the wrong way round?"))
     return moment
 
 
@@ -206,13 +215,13 @@ def _by_the_clock(text: str) -> datetime:
             return datetime.strptime(text.upper(), form).replace(tzinfo=NAIROBI)
         except ValueError:
             continue
-    raise _Wrong("This is not a time, like 31-08-2026 14:05:00.")
+    raise _Wrong(_("This is not a time, like 31-08-2026 14:05:00."))
 
 
 def _paid_in(text: str) -> Decimal:
     amount = _amount(text)
     if amount < 0:
-        raise _Wrong("What was paid in is not less than nought.")
+        raise _Wrong(_("What was paid in is not less than nought."))
     return amount
 
 
@@ -230,6 +239,6 @@ def _amount(text: str) -> Decimal:
     if not bare:
         return _NOTHING
     if not _AMOUNT.fullmatch(bare):
-        raise _Wrong("This is not an amount in shillings, like 1,250.00.")
+        raise _Wrong(_("This is not an amount in shillings, like 1,250.00."))
     amount = Decimal(bare.replace(",", "")).quantize(_NOTHING)
     return -amount if is_negative else amount

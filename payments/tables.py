@@ -10,6 +10,8 @@ from datetime import date, datetime
 from typing import Protocol
 
 import openpyxl
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from tenants.errors import Invalid
 
@@ -69,9 +71,9 @@ def read_table(file: BinaryFile, *, maximum_bytes: int, maximum_rows: int, heade
     """
     content = file.read(maximum_bytes + 1)
     if len(content) > maximum_bytes:
-        raise _unreadable(f"The file is larger than {maximum_bytes // 1_000_000} MB. Split it.")
+        raise _unreadable(_("The file is larger than %(most)s MB. Split it.") % {"most": maximum_bytes // 1_000_000})
     if not content.strip():
-        raise _unreadable("The file is empty.")
+        raise _unreadable(_("The file is empty."))
     lines = _sheet(content) if content.startswith(b"PK\x03\x04") else _csv(content)
     return _table(lines, maximum_rows=maximum_rows, header_has=header_has)
 
@@ -91,12 +93,12 @@ def _table(lines: Iterable[Cells], *, maximum_rows: int, header_has: Collection[
                 above.append(line)
             continue
         if len(rows) == maximum_rows:
-            raise _unreadable(f"The file has more than {maximum_rows:,} rows. Split it.")
+            raise _unreadable(_("The file has more than %(most)s rows. Split it.") % {"most": f"{maximum_rows:,}"})
         if any(line[len(headers) :]):
-            too_wide.append(f"Row {number} has more cells than the header has columns.")
+            too_wide.append(_("Row %(row)s has more cells than the header has columns.") % {"row": number})
         rows.append(Row(number, (*line, *("",) * (len(headers) - len(line)))[: len(headers)]))
     if not headers:
-        raise _unreadable(f"There is no row with the columns {_listed(header_has)}.")
+        raise _unreadable(_("There is no row with the columns %(names)s.") % {"names": _listed(header_has)})
     if too_wide:
         raise _unreadable(*too_wide[:_MOST_SENTENCES])
     return Table(tuple(above), headers, tuple(rows))
@@ -111,7 +113,7 @@ def _headers(line: Cells, wanted: set[str]) -> Cells:
         names.pop()
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
-        raise _unreadable(f"The header has the same column twice: {_listed(twice)}.")
+        raise _unreadable(_("The header has the same column twice: %(names)s.") % {"names": _listed(twice)})
     return tuple(name or f"column_{position}" for position, name in enumerate(names, start=1))
 
 
@@ -122,15 +124,15 @@ def _csv(content: bytes) -> Iterator[Cells]:
     text = _text(content)
     delimiter = max(_DELIMITERS, key=lambda delimiter: _widest(text, delimiter))  # the first of equals
     if _widest(text, delimiter) == 0:
-        raise _unreadable(_BROKEN_CSV)
+        raise _unreadable(str(_BROKEN_CSV))
     try:
         for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
             yield tuple(cell.strip() for cell in line)
     except csv.Error:
-        raise _unreadable(_BROKEN_CSV) from None
+        raise _unreadable(str(_BROKEN_CSV)) from None
 
 
-_BROKEN_CSV = "The file can't be read as CSV: a quotation mark is not closed, or a cell is far too long."
+_BROKEN_CSV = gettext_lazy("The file can't be read as CSV: a quotation mark is not closed, or a cell is far too long.")
 
 
 def _widest(text: str, delimiter: str) -> int:
@@ -148,7 +150,7 @@ def _widest(text: str, delimiter: str) -> int:
 def _text(content: bytes) -> str:
     for start, sentence in _OTHER_FORMATS.items():
         if content[:512].lstrip().lower().startswith(start):
-            raise _unreadable(sentence)
+            raise _unreadable(str(sentence))
     for encoding in _encodings(content):
         try:
             text = content.decode(encoding)
@@ -156,7 +158,7 @@ def _text(content: bytes) -> str:
             continue
         if "\0" not in text:
             return text
-    raise _unreadable("The file is neither text nor a spreadsheet. Save it as CSV (UTF-8) or as XLSX.")
+    raise _unreadable(_("The file is neither text nor a spreadsheet. Save it as CSV (UTF-8) or as XLSX."))
 
 
 def _encodings(content: bytes) -> tuple[str, ...]:
@@ -168,10 +170,14 @@ def _encodings(content: bytes) -> tuple[str, ...]:
 
 
 _OTHER_FORMATS = {
-    b"%pdf": "This is a PDF. Download the statement as CSV or as an Excel file.",
-    b"\xd0\xcf\x11\xe0": "This is an Excel file of the old kind (.xls), or has a password. Save it as XLSX or CSV.",
-    b"<": "This is a web page, whatever its name says. Open it in a spreadsheet, and save it as XLSX or CSV.",
-    b"{": "This is JSON. Send a CSV or an XLSX.",
+    b"%pdf": gettext_lazy("This is a PDF. Download the statement as CSV or as an Excel file."),
+    b"\xd0\xcf\x11\xe0": gettext_lazy(
+        "This is an Excel file of the old kind (.xls), or has a password. Save it as XLSX or CSV."
+    ),
+    b"<": gettext_lazy(
+        "This is a web page, whatever its name says. Open it in a spreadsheet, and save it as XLSX or CSV."
+    ),
+    b"{": gettext_lazy("This is JSON. Send a CSV or an XLSX."),
 }
 
 
@@ -183,9 +189,9 @@ def _sheet(content: bytes) -> Iterator[Cells]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile:
-        raise _unreadable(_BROKEN_XLSX) from None
+        raise _unreadable(str(_BROKEN_XLSX)) from None
     if unpacked > _UNPACKED_MAX_BYTES:
-        raise _unreadable("The file is too large when it is unpacked. Split it, or save it as CSV.")
+        raise _unreadable(_("The file is too large when it is unpacked. Split it, or save it as CSV."))
     try:
         workbook = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
         sheet = workbook.worksheets[0]
@@ -193,10 +199,10 @@ def _sheet(content: bytes) -> Iterator[Cells]:
         for line in sheet.iter_rows(max_col=_MOST_COLUMNS, values_only=True):
             yield tuple(_cell(value) for value in line)
     except Exception as problem:  # a broken workbook breaks its reader in any way; the sentence is the same
-        raise _unreadable(_BROKEN_XLSX) from problem
+        raise _unreadable(str(_BROKEN_XLSX)) from problem
 
 
-_BROKEN_XLSX = "The file can't be read as XLSX: it is damaged, or another kind of file."
+_BROKEN_XLSX = gettext_lazy("The file can't be read as XLSX: it is damaged, or another kind of file.")
 
 
 def _cell(value: object) -> str:

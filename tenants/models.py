@@ -77,6 +77,68 @@ class TenantActivity(models.Model):
         return f"{self.tenant_id} {self.channel_health}"
 
 
+class Branding(models.Model):
+    """What a business shows its customers: a colour that white text can be read on, and a logo."""
+
+    tenant = models.OneToOneField(Tenant, models.CASCADE, primary_key=True, related_name="branding")
+    colour = models.CharField(max_length=7, blank=True)  # "#0b6b3a"
+    logo = models.BinaryField(null=True)  # a PNG that we made of what was uploaded
+    logo_digest = models.CharField(max_length=16, blank=True)  # of the logo, for its address
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(colour="") | Q(colour__regex=r"^#[0-9a-f]{6}$"), name="branding_colour"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tenant_id} {self.colour}"
+
+
+class DataExport(models.Model):
+    """A ZIP with all data of a business, made in the background; kept for a week."""
+
+    class Status(models.TextChoices):
+        WAITING = "WAITING", _("To come")
+        RUNNING = "RUNNING", _("Working")
+        FAILED = "FAILED", _("Not yet; it is tried again")
+        READY = "READY", _("Ready")
+
+    id = UUIDv7Field(primary_key=True, prefix="exp")
+    tenant = models.ForeignKey(Tenant, models.CASCADE)
+    requested_by = models.CharField(max_length=254)  # as the trail names them
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    tables = models.PositiveSmallIntegerField(default=0)
+    tables_done = models.PositiveSmallIntegerField(default=0)
+    rows_done = models.PositiveBigIntegerField(default=0)
+    size = models.PositiveBigIntegerField(default=0)  # bytes
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant"], condition=~Q(status="READY"), name="data_export_one_at_a_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.created_at:%Y-%m-%d %H:%M}"
+
+
+class DataExportPart(models.Model):
+    """A piece of the ZIP, at most a megabyte: workers and web processes need not share a disk."""
+
+    id = UUIDv7Field(primary_key=True)
+    export = models.ForeignKey(DataExport, models.CASCADE, related_name="parts")
+    number = models.PositiveIntegerField()
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["export", "number"], name="data_export_part_once")]
+
+    def __str__(self) -> str:
+        return f"{self.export_id} {self.number}"
+
+
 class UserManager(BaseUserManager["User"]):
     def create_user(self, *, email: str, password: str | None, name: str = "", **extra: Any) -> "User":
         user = self.model(email=email.strip().lower(), name=name, **extra)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django_otp.models import Device
 
@@ -107,6 +107,33 @@ def problems(*, actor: Actor, now: datetime) -> list[Problem]:
         ),
     ]
     return [problem for problem in found if problem.count]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """The platform at a glance."""
+
+    businesses: int  # on trial or in service
+    on_trial: int
+    suspended: int
+    new_this_week: int
+    paid_today: int  # businesses whose last payment came within a day
+    work_due: int
+
+
+def numbers(*, actor: Actor) -> Numbers:
+    """How much of everything there is now."""
+    require_operator(actor)
+    status = Tenant.Status
+    counted = Tenant.objects.aggregate(
+        businesses=Count("pk", filter=Q(status__in=[status.TRIAL, status.ACTIVE])),
+        on_trial=Count("pk", filter=Q(status=status.TRIAL)),
+        suspended=Count("pk", filter=Q(status=status.SUSPENDED)),
+        new_this_week=Count("pk", filter=Q(created_at__gte=Now() - timedelta(days=7))),
+        paid_today=Count("pk", filter=Q(activity__last_payment_at__gte=Now() - timedelta(days=1))),
+    )
+    due = DueTask.objects.filter(due_at__lte=Now(), leased_until=None)
+    return Numbers(**counted, work_due=due.count())
 
 
 @transaction.atomic

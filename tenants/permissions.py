@@ -17,6 +17,7 @@ from tenants.models import Role, Tenant
 
 class Permission(StrEnum):
     BUSINESS_READ = "business.read"
+    BUSINESS_CHANGE = "business.change"
     TEAM_READ = "team.read"
     TEAM_CHANGE = "team.change"
     CHANNELS_READ = "channels.read"
@@ -38,12 +39,14 @@ class Permission(StrEnum):
     LOYALTY_CHANGE = "loyalty.change"
     MEMBERS_CHANGE = "members.change"
     AUDIT_READ = "audit.read"
+    DATA_READ = "data.read"
 
 
 _ADMIN, _MANAGER, _USER = Role.ORG_ADMIN, Role.MANAGER, Role.USER
 
 ROLES: dict[Permission, frozenset[Role]] = {
     Permission.BUSINESS_READ: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.BUSINESS_CHANGE: frozenset({_ADMIN}),
     Permission.TEAM_READ: frozenset({_ADMIN, _MANAGER}),
     Permission.TEAM_CHANGE: frozenset({_ADMIN}),
     Permission.CHANNELS_READ: frozenset({_ADMIN, _MANAGER, _USER}),
@@ -65,6 +68,7 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.LOYALTY_CHANGE: frozenset({_ADMIN, _MANAGER}),
     Permission.MEMBERS_CHANGE: frozenset({_ADMIN, _MANAGER, _USER}),
     Permission.AUDIT_READ: frozenset({_ADMIN}),
+    Permission.DATA_READ: frozenset({_ADMIN}),
 }
 
 # Everything else changes something, and is refused while the business is not open for changes.

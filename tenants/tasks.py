@@ -46,6 +46,14 @@ def forget_expired() -> None:
     housekeeping.forget_expired(now=timezone.now())
 
 
+@shared_task(base=TenantTask, lease=timedelta(minutes=30))
+def make_export(export_id: str) -> None:
+    """Make the ZIP with a business's data. Running it again begins anew, unless it is ready."""
+    from tenants import export
+
+    export.make_export(export_id=export_id, now=timezone.now())
+
+
 @shared_task(base=PlatformTask, lease=timedelta(minutes=2))
 def send_password_reset(user_id: str, language: str) -> None:
     """Mail the link to a new password. Running it twice sends it twice."""

@@ -2,7 +2,20 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from tenants import api, audit_api
-from tenants.pages import front, home, invitations, look, password, profile, sign_in, sign_up
+from tenants.pages import (
+    audit,
+    export,
+    front,
+    home,
+    invitations,
+    look,
+    password,
+    profile,
+    settings,
+    sign_in,
+    sign_up,
+    team,
+)
 from tenants.pages.shell import Place, register
 from tenants.permissions import Permission
 
@@ -39,7 +52,17 @@ business_urlpatterns = [
     *sign_in.shared_urlpatterns,
     *sign_in.business_urlpatterns,
     *profile.urlpatterns,
+    *team.urlpatterns,
+    *audit.urlpatterns,
+    *settings.urlpatterns,
+    *export.urlpatterns,
     *look.urlpatterns,
 ]
 
-register(Place("home", _("Home"), "home", Permission.BUSINESS_READ, order=10, in_bar=True))
+register(
+    Place("home", _("Home"), "home", Permission.BUSINESS_READ, order=10, in_bar=True),
+    Place("people", _("Team"), "team", Permission.TEAM_READ, order=800),
+    Place("business-settings", _("Settings"), "settings", Permission.BUSINESS_CHANGE, order=810),
+    Place("audit-trail", _("Audit trail"), "audit", Permission.AUDIT_READ, order=820),
+    Place("exports", _("Export of all data"), "download", Permission.DATA_READ, order=830),
+)

@@ -13,7 +13,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from channels.daraja.explanations import Api, explain
 from channels.daraja.verdicts import Verdict
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once
@@ -21,6 +20,7 @@ from channels.models import Environment
 from payments.api.common import CancellationInput, DecisionInput, ProofInput, read_id
 from payments.models import Reversal
 from payments.money_out.deciding import decide_reversal
+from payments.money_out.reversal_words import do_now_about, meaning_of
 from payments.money_out.states import INNER_STATES, outward_state
 from payments.queries import read_payment
 from payments.reversals import (
@@ -83,34 +83,10 @@ class ReversalOutput(serializers.ModelSerializer[Reversal]):
         return outward_state(reversal)
 
     def get_meaning(self, reversal: Reversal) -> str:
-        if sentence := _MEANINGS.get(Reversal.Status(reversal.status)):
-            return sentence
-        if reversal.status == Reversal.Status.NEEDS_REVIEW:
-            return reversal.review
-        if reversal.status == Reversal.Status.CANCELLED:
-            return reversal.note or "It was withdrawn. Nothing was sent."
-        explained = explain(Api.REVERSAL, reversal.result_code, reversal.result_desc)
-        return explained.meaning if reversal.result_code else reversal.result_desc
+        return meaning_of(reversal)
 
     def get_do_now(self, reversal: Reversal) -> str:
-        match reversal.status:
-            case Reversal.Status.AWAITING_APPROVAL:
-                return "Have somebody approve it."
-            case Reversal.Status.NEEDS_REVIEW:
-                return "Look the payment up on the M-PESA portal, and decide it here."
-            case Reversal.Status.FAILED if reversal.result_code:
-                return explain(Api.REVERSAL, reversal.result_code, reversal.result_desc).do_now
-        return ""
-
-
-_MEANINGS = {
-    Reversal.Status.AWAITING_APPROVAL: "It waits for approval. Nothing was sent.",
-    Reversal.Status.RESERVED: "It was approved, and is about to be sent.",
-    Reversal.Status.SENDING: "It is being handed to M-PESA.",
-    Reversal.Status.ACCEPTED: "M-PESA has it. The money has not moved yet.",
-    Reversal.Status.UNKNOWN: "M-PESA has not told us what became of it. We are asking.",
-    Reversal.Status.SUCCEEDED: "The customer has the money back.",
-}
+        return do_now_about(reversal)
 
 
 class ReversalFilters(OneEnvironment):

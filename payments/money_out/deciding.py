@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
@@ -87,19 +88,19 @@ def _require_words(kind: Kind[Any], row: Any, verdict: Verdict, receipt: str, no
     """The receipt as M-PESA writes it."""
     errors = {}
     if verdict is Verdict.UNKNOWN:
-        errors["verdict"] = ["Say succeeded or failed."]
+        errors["verdict"] = [_("Say succeeded or failed.")]
     if not 0 < len(note.strip()) <= _NOTE_MAX:
-        errors["note"] = [f"Say in up to {_NOTE_MAX} characters how you found out."]
+        errors["note"] = [_("Say in up to %(most)s characters how you found out.") % {"most": _NOTE_MAX}]
     if verdict is Verdict.SUCCEEDED:
         try:
             receipt = receipt_in(receipt, "receipt")
         except UnreadablePayload:
-            errors["receipt"] = ["Give M-PESA's receipt of the movement, like SGE1AB23CD."]
+            errors["receipt"] = [_("Give M-PESA's receipt of the movement, like SGE1AB23CD.")]
         else:
             if kind.taken_receipts([row], [receipt]) & {(row.channel_id, receipt)}:
                 errors["receipt"] = [f"This is another {kind.name}'s receipt."]
     elif receipt:
-        errors["receipt"] = ["What failed has no receipt."]
+        errors["receipt"] = [_("What failed has no receipt.")]
     if errors:
-        raise Invalid("This can't be decided so.", errors=errors)
+        raise Invalid(_("This can't be decided so."), errors=errors)
     return receipt

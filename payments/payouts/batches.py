@@ -8,6 +8,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Max, QuerySet, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 import audit.services
 from audit.services import Actor
@@ -69,7 +71,7 @@ def payout(*, actor: Actor, payout_id: UUID) -> Payout:
     """:raises NotFound: if there is none such."""
     found = payouts(actor=actor).filter(pk=payout_id).first()
     if found is None:
-        raise NotFound("There is no such payout.")
+        raise NotFound(_("There is no such payout."))
     return found
 
 
@@ -83,7 +85,7 @@ def payout_batch(*, actor: Actor, batch_id: UUID) -> PayoutBatch:
     """:raises NotFound: if there is none such."""
     batch = payout_batches(actor=actor).filter(pk=batch_id).first()
     if batch is None:
-        raise NotFound("There is no such batch.")
+        raise NotFound(_("There is no such batch."))
     return batch
 
 
@@ -115,7 +117,7 @@ def approve_batch(*, actor: Actor, batch_id: UUID, now: datetime) -> PayoutBatch
     batch = _locked(batch_id)
     _require_state(batch, Status.AWAITING_APPROVAL, now=now)
     if _is_maker(actor, batch):
-        raise OwnBatch("You made this batch: somebody else has to approve it.")
+        raise OwnBatch(_("You made this batch: somebody else has to approve it."))
     batch.status = Status.APPROVED
     batch.approved_by, batch.approved_by_id, batch.approved_at = actor.label, actor.id, now
     batch.expires_at = now + VALID_FOR
@@ -144,7 +146,7 @@ def release_batch(*, actor: Actor, batch_id: UUID, proof: Proof, now: datetime) 
     batch = _locked(batch_id)
     _require_state(batch, Status.APPROVED, now=now)
     if batch.approved_at and _is_maker(actor, batch):
-        raise OwnBatch("You made this batch: somebody else has to release it.")
+        raise OwnBatch(_("You made this batch: somebody else has to release it."))
     require_usable(batch.channel)
     _require_within_limits(batch, policy, actor=actor, now=now)
     _require_receivers_allowed(batch, policy)
@@ -167,7 +169,7 @@ def cancel_batch(*, actor: Actor, batch_id: UUID, reason: str, now: datetime) ->
     require(actor, Permission.PAYOUTS_CREATE)
     batch = _locked(batch_id)
     if batch.status not in _WAITING:
-        raise WrongState(_STATES[Status(batch.status)])
+        raise WrongState(str(_STATES[Status(batch.status)]))
     batch.reason = reason[:_REASON_MAX]
     _withdraw(batch, Status.CANCELLED, now=now)
     _record(actor, "payout_batch.cancelled", batch, reason=reason)
@@ -188,34 +190,34 @@ def expire_batch(*, batch_id: UUID, now: datetime) -> None:
 
 _WAITING = (Status.AWAITING_APPROVAL, Status.APPROVED)
 _STATES = {
-    Status.AWAITING_APPROVAL: "This batch waits for a second person to approve it.",
-    Status.APPROVED: "This batch needs no approval any more: it may be released.",
-    Status.RELEASED: "This batch was released.",
-    Status.FINISHED: "This batch was released, and every payout of it has its outcome.",
-    Status.CANCELLED: "This batch was withdrawn.",
-    Status.EXPIRED: "This batch was not released in time. Nothing was sent: make a new one.",
+    Status.AWAITING_APPROVAL: gettext_lazy("This batch waits for a second person to approve it."),
+    Status.APPROVED: gettext_lazy("This batch needs no approval any more: it may be released."),
+    Status.RELEASED: gettext_lazy("This batch was released."),
+    Status.FINISHED: gettext_lazy("This batch was released, and every payout of it has its outcome."),
+    Status.CANCELLED: gettext_lazy("This batch was withdrawn."),
+    Status.EXPIRED: gettext_lazy("This batch was not released in time. Nothing was sent: make a new one."),
 }
 
 
 def _locked(batch_id: UUID) -> PayoutBatch:
     batch = PayoutBatch.objects.select_for_update().filter(pk=batch_id).first()
     if batch is None:
-        raise NotFound("There is no such batch.")
+        raise NotFound(_("There is no such batch."))
     return batch
 
 
 def _locked_policy_of(batch_id: UUID) -> PayoutPolicy:
     environment = PayoutBatch.objects.filter(pk=batch_id).values_list("environment", flat=True).first()
     if environment is None:
-        raise NotFound("There is no such batch.")
+        raise NotFound(_("There is no such batch."))
     return locked_policy(environment)
 
 
 def _require_state(batch: PayoutBatch, state: Status, *, now: datetime) -> None:
     if batch.status != state:
-        raise WrongState(_STATES[Status(batch.status)])
+        raise WrongState(str(_STATES[Status(batch.status)]))
     if batch.expires_at <= now:
-        raise BatchExpired(_STATES[Status.EXPIRED])
+        raise BatchExpired(str(_STATES[Status.EXPIRED]))
 
 
 def _is_maker(actor: Actor, batch: PayoutBatch) -> bool:
@@ -227,7 +229,8 @@ def _require_within_limits(batch: PayoutBatch, policy: PayoutPolicy, *, actor: A
     largest = batch.payouts.aggregate(largest=Max("amount"))["largest"]
     if largest > policy.maximum_per_payout:
         raise OverMaximum(
-            f"A payout of it is KES {largest:,}, and your policy allows KES {policy.maximum_per_payout:,}."
+            _("A payout of it is KES %(largest)s, and your policy allows KES %(most)s.")
+            % {"largest": f"{largest:,}", "most": f"{policy.maximum_per_payout:,}"}
         )
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     # Whoever released a moment after `now`, and had the policy before us, counts too.
@@ -237,14 +240,16 @@ def _require_within_limits(batch: PayoutBatch, policy: PayoutPolicy, *, actor: A
     released = today.aggregate(amount=Sum("amount", default=0))["amount"]
     if released + batch.total_amount > policy.maximum_per_day:
         raise OverDailyMaximum(
-            f"KES {released:,} was released today, and your policy allows KES {policy.maximum_per_day:,} a day."
+            _("KES %(released)s was released today, and your policy allows KES %(most)s a day.")
+            % {"released": f"{released:,}", "most": f"{policy.maximum_per_day:,}"}
         )
     if policy.maximum_per_actor is None:
         return
     own = today.filter(batch__released_by_id=actor.id).aggregate(amount=Sum("amount", default=0))["amount"]
     if own + batch.total_amount > policy.maximum_per_actor:
         raise OverDailyMaximum(
-            f"You released KES {own:,} today, and your policy allows KES {policy.maximum_per_actor:,} a person and day."
+            _("You released KES %(own)s today, and your policy allows KES %(most)s a person and day.")
+            % {"own": f"{own:,}", "most": f"{policy.maximum_per_actor:,}"}
         )
 
 
@@ -255,7 +260,9 @@ def _require_receivers_allowed(batch: PayoutBatch, policy: PayoutPolicy) -> None
             continue
         stranger = batch.payouts.filter(kind=kind).exclude(receiver__in=allowed).order_by("row").first()
         if stranger is not None:
-            raise ReceiverNotAllowed(f"Row {stranger.row} pays somebody who is not on your list of receivers any more.")
+            raise ReceiverNotAllowed(
+                _("Row %(row)s pays somebody who is not on your list of receivers any more.") % {"row": stranger.row}
+            )
 
 
 def _require_still_failed(batch: PayoutBatch) -> None:
@@ -266,7 +273,8 @@ def _require_still_failed(batch: PayoutBatch) -> None:
         paid = earlier.payouts.filter(row__in=rows).exclude(status=Payout.Status.FAILED).order_by("row").first()
         if paid is not None:
             raise AlreadyPaid(
-                f"Row {paid.row} has not failed after all: M-PESA said so later. Cancel this batch, and retry the rest."
+                _("Row %(row)s has not failed after all: M-PESA said so later. Cancel this batch, and retry the rest.")
+                % {"row": paid.row}
             )
         earlier = earlier.retry_of
 

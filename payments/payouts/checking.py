@@ -11,6 +11,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from channels.daraja.business_payments import TAX_AUTHORITY
 from channels.daraja.rules import B2B_REFERENCE_MAX, MAX_AMOUNT_KES, MIN_B2C_AMOUNT_KES, REMARKS_MAX, REMARKS_MIN
 from channels.msisdn import InvalidPhoneNumber, normalise
@@ -90,9 +92,9 @@ def check_rows(given: Sequence[GivenRow], *, rules: Rules) -> list[Row]:
     :raises UnpayableRows: if one or more can't, or there are none or too many.
     """
     if not given:
-        raise UnpayableRows("There are no rows to pay.", errors={"rows": ["Give at least one row."]})
+        raise UnpayableRows(_("There are no rows to pay."), errors={"rows": [_("Give at least one row.")]})
     if len(given) > MAXIMUM_ROWS:
-        sentence = f"A batch has at most {MAXIMUM_ROWS:,} rows. Split it."
+        sentence = _("A batch has at most %(most)s rows. Split it.") % {"most": f"{MAXIMUM_ROWS:,}"}
         raise UnpayableRows(sentence, errors={"rows": [sentence]})
     rows: list[Row] = []
     errors: dict[str, list[str]] = {}
@@ -104,7 +106,11 @@ def check_rows(given: Sequence[GivenRow], *, rules: Rules) -> list[Row]:
             refused += 1
             errors |= {f"rows[{each.number}].{name}": said for name, said in problem.errors.items()}
     if refused:
-        raise UnpayableRows(f"{refused:,} of {len(given):,} rows can't be paid. Nothing was kept.", errors=errors)
+        raise UnpayableRows(
+            _("%(refused)s of %(all)s rows can't be paid. Nothing was kept.")
+            % {"refused": f"{refused:,}", "all": f"{len(given):,}"},
+            errors=errors,
+        )
     return rows
 
 
@@ -122,7 +128,9 @@ def check_row(given: GivenRow, *, rules: Rules) -> Row:
             errors[name] = [str(problem)]
 
     for unknown in given.values.keys() - set(columns(rules.kind)):
-        errors[unknown] = [f"There is no such column. There are: {', '.join(columns(rules.kind))}."]
+        errors[unknown] = [
+            _("There is no such column. There are: %(names)s.") % {"names": ", ".join(columns(rules.kind))}
+        ]
     if rules.kind == Payout.Kind.TAX:
         receiver = TAX_AUTHORITY
     else:
@@ -141,14 +149,14 @@ def check_row(given: GivenRow, *, rules: Rules) -> Row:
             partial(
                 _words,
                 longest=B2B_REFERENCE_MAX if to_organisation else _REFERENCE_MAX,
-                missing="Give the account that the money is for." if needs_account else "",
+                missing=_("Give the account that the money is for.") if needs_account else "",
             ),
         ),
         transaction_desc=read("transaction_desc", partial(_words, longest=REMARKS_MAX, shortest=REMARKS_MIN)),
         fee_estimate=fee_estimate(rules.kind, amount or 0),
     )
     if errors:
-        raise UnpayableRow("This can't be paid.", errors=errors)
+        raise UnpayableRow(_("This can't be paid."), errors=errors)
     return row
 
 
@@ -161,51 +169,51 @@ def _text(value: object) -> str:
         case None:
             return ""
         case bool() | list() | dict():
-            raise _Wrong("Write this as text.")
+            raise _Wrong(_("Write this as text."))
     text = " ".join(str(value).split())
     if text.startswith("="):
-        raise _Wrong("This is a formula. Put its value here instead.")
+        raise _Wrong(_("This is a formula. Put its value here instead."))
     if not text.isprintable():
-        raise _Wrong("This has invisible characters in it. Type it again.")
+        raise _Wrong(_("This has invisible characters in it. Type it again."))
     return text
 
 
 def _receiver(text: str, *, rules: Rules) -> str:
     if not text:
-        raise _Wrong("Say who is to be paid.")
+        raise _Wrong(_("Say who is to be paid."))
     if _SHORTENED.fullmatch(text):
-        raise _Wrong("The spreadsheet has shortened this number. Format the column as text, and enter it again.")
+        raise _Wrong(_("The spreadsheet has shortened this number. Format the column as text, and enter it again."))
     if rules.kind in TO_PHONES:
         receiver = normalise(text)
     elif SHORTCODE.fullmatch(text):
         receiver = text
     else:
-        raise _Wrong("Enter a PayBill or till number: 5 digits or more.")
+        raise _Wrong(_("Enter a PayBill or till number: 5 digits or more."))
     if rules.allowed_receivers is not None and receiver not in rules.allowed_receivers:
-        raise _Wrong("Your policy pays only receivers on your list, and this one is not on it.")
+        raise _Wrong(_("Your policy pays only receivers on your list, and this one is not on it."))
     return receiver
 
 
 def _amount(text: str, *, rules: Rules) -> int:
     if not text:
-        raise _Wrong("Give an amount.")
+        raise _Wrong(_("Give an amount."))
     least = MIN_B2C_AMOUNT_KES if rules.kind in TO_PHONES else 1
     digits = text.removeprefix("-")
     if not _DIGITS.fullmatch(digits) or len(digits) > _LONGEST_NUMBER:
-        raise _Wrong("Write whole shillings in digits only, like 1500: no commas, no decimals, no letters.")
+        raise _Wrong(_("Write whole shillings in digits only, like 1500: no commas, no decimals, no letters."))
     amount = int(text)
     if amount < least:
-        raise _Wrong(f"M-PESA sends KES {least} or more.")
+        raise _Wrong(_("M-PESA sends KES %(least)s or more.") % {"least": least})
     if rules.kind in TO_PHONES and amount > MAX_AMOUNT_KES:
-        raise _Wrong(f"M-PESA sends at most KES {MAX_AMOUNT_KES:,} at a time.")
+        raise _Wrong(_("M-PESA sends at most KES %(most)s at a time.") % {"most": f"{MAX_AMOUNT_KES:,}"})
     if amount > rules.maximum:
-        raise _Wrong(f"Your policy allows at most KES {rules.maximum:,} per payout.")
+        raise _Wrong(_("Your policy allows at most KES %(most)s per payout.") % {"most": f"{rules.maximum:,}"})
     return amount
 
 
 def _name(text: str) -> str:
     if text and not any(character.isalpha() for character in text):
-        raise _Wrong("This is not a name. If a comma stood inside an amount, take it out.")
+        raise _Wrong(_("This is not a name. If a comma stood inside an amount, take it out."))
     return _words(text, longest=_NAME_MAX)
 
 
@@ -215,6 +223,7 @@ def _words(text: str, *, longest: int, shortest: int = 1, missing: str = "") -> 
             raise _Wrong(missing)
         return ""
     if not shortest <= len(text) <= longest:
-        least = f"{shortest} to {longest}" if shortest > 1 else f"at most {longest}"
-        raise _Wrong(f"Use {least} characters.")
+        if shortest > 1:
+            raise _Wrong(_("Use %(least)s to %(most)s characters.") % {"least": shortest, "most": longest})
+        raise _Wrong(_("Use at most %(most)s characters.") % {"most": longest})
     return text

@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.ids import new_id, public_id
@@ -143,7 +144,7 @@ def retry_failed(*, actor: Actor, batch_id: UUID, now: datetime, reference: str 
     require(actor, Permission.PAYOUTS_CREATE)
     known = PayoutBatch.objects.filter(pk=batch_id).first()
     if known is None:
-        raise NotFound("There is no such batch.")
+        raise NotFound(_("There is no such batch."))
     policy = locked_policy(known.environment)
     batch = PayoutBatch.objects.select_for_update().get(pk=batch_id)
     tried = Payout.objects.filter(batch__retry_of=batch).exclude(status=Payout.Status.CANCELLED)
@@ -151,7 +152,7 @@ def retry_failed(*, actor: Actor, batch_id: UUID, now: datetime, reference: str 
         batch.payouts.filter(status=Payout.Status.FAILED).exclude(row__in=tried.values("row")).order_by("row")
     )
     if not failed:
-        raise NothingToRetry("No payout of this batch has failed and is left to be tried again.")
+        raise NothingToRetry(_("No payout of this batch has failed and is left to be tried again."))
     channel = _channel(batch.channel_id)
     rules = rules_for(failed[0].kind, policy=policy)
     rows = check_rows([GivenRow(each.row, _values_of(each)) for each in failed], rules=rules)
@@ -165,18 +166,24 @@ def require_usable(channel: MpesaChannel) -> None:
     :raises NoUsableChannel: if it can't.
     """
     if channel.status != MpesaChannel.Status.ACTIVE:
-        raise NoUsableChannel(f"{channel} is {channel.status.lower()}. Activate it before you send money.")
+        raise NoUsableChannel(
+            _("%(channel)s is %(status)s. Activate it before you send money.")
+            % {"channel": channel, "status": channel.status.lower()}
+        )
     if not has_initiator(channel):
-        raise NoUsableChannel(f"{channel} has no API operator. Money is sent in its name: save it with its password.")
+        raise NoUsableChannel(
+            _("%(channel)s has no API operator. Money is sent in its name: save it with its password.")
+            % {"channel": channel}
+        )
 
 
 def _channel(channel_id: UUID | None) -> MpesaChannel:
     channels = MpesaChannel.objects.without_secrets()
     channel = channels.filter(pk=channel_id).first() if channel_id else channels.filter(is_primary=True).first()
     if channel is None and channel_id:
-        raise NotFound("There is no such channel.")
+        raise NotFound(_("There is no such channel."))
     if channel is None:
-        raise NoUsableChannel("Add a channel first.")
+        raise NoUsableChannel(_("Add a channel first."))
     require_usable(channel)
     return channel
 
@@ -187,7 +194,8 @@ def _sum_up(
     total = sum(row.amount for row in rows)
     if total > policy.maximum_per_day:
         raise OverDailyMaximum(
-            f"This is KES {total:,}, and your policy allows KES {policy.maximum_per_day:,} a day. Split it over days."
+            _("This is KES %(total)s, and your policy allows KES %(most)s a day. Split it over days.")
+            % {"total": f"{total:,}", "most": f"{policy.maximum_per_day:,}"}
         )
     return Checked(
         channel=channel,
@@ -229,7 +237,8 @@ def _keep(
             batch.save(force_insert=True)
     except IntegrityError:
         raise ReferenceTaken(
-            f"There is a batch “{batch.reference}” already. Give this one another reference."
+            _("There is a batch “%(reference)s” already. Give this one another reference.")
+            % {"reference": batch.reference}
         ) from None
     Payout.objects.bulk_create(
         (
@@ -267,7 +276,7 @@ def _keep(
 def _reference(text: str) -> str:
     text = text.strip()
     if len(text) > _REFERENCE_MAX or not text.isprintable():
-        sentence = f"Use at most {_REFERENCE_MAX} characters."
+        sentence = _("Use at most %(most)s characters.") % {"most": _REFERENCE_MAX}
         raise Invalid(sentence, errors={"reference": [sentence]})
     return text
 

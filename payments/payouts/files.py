@@ -1,5 +1,9 @@
 """Payouts from a spreadsheet: which column means what."""
 
+from collections.abc import Iterable
+
+from django.utils.translation import gettext as _
+
 from payments.payouts.checking import MAXIMUM_ROWS, GivenRow, columns, required_columns
 from payments.tables import BinaryFile, Table, UnreadableTable, read_table
 
@@ -14,6 +18,11 @@ _HEADERS = {
     "transaction_desc": ("reason", "transaction_desc"),
 }
 _MEANS = {header.replace("_", ""): name for name, headers in _HEADERS.items() for header in headers}
+
+
+def headers(kind: str) -> dict[str, str]:
+    """What the columns of a file are called that we make ourselves: {"phone_number": "phone", …}."""
+    return {name: _HEADERS[name][0] for name in columns(kind)}
 
 
 def read_rows(file: BinaryFile, *, kind: str) -> list[GivenRow]:
@@ -35,20 +44,25 @@ def _names(table: Table, kind: str) -> list[str]:
     names = [_MEANS.get(header.replace("_", ""), "") for header in table.headers]
     known = columns(kind)
     sentences = [
-        f"There is no column “{name}”. It may be called {' or '.join(f'“{each}”' for each in _HEADERS[name])}."
+        _("There is no column “%(name)s”. It may be called %(names)s.")
+        % {"name": name, "names": _listed(_("or"), _HEADERS[name])}
         for name in required_columns(kind)
         if name not in names
     ]
     sentences += [
-        f"The column “{header}” is not known. Known are: {', '.join(known)}."
+        _("The column “%(header)s” is not known. Known are: %(names)s.") % {"header": header, "names": ", ".join(known)}
         for header, name in zip(table.headers, names, strict=True)
         if name not in known
     ]
     sentences += [
-        f"“{name}” is given twice, by the columns {' and '.join(f'“{header}”' for header in twice)}."
+        _("“%(name)s” is given twice, by the columns %(names)s.") % {"name": name, "names": _listed(_("and"), twice)}
         for name in known
         if len(twice := [header for header, each in zip(table.headers, names, strict=True) if each == name]) > 1
     ]
     if sentences:
         raise UnreadableTable(sentences[0], errors={"file": sentences})
     return names
+
+
+def _listed(word: str, names: Iterable[str]) -> str:
+    return f" {word} ".join(f"“{name}”" for name in names)

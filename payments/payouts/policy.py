@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
@@ -61,7 +62,7 @@ def change_payout_policy(
         else:
             setattr(policy, name, limit)
     if errors:
-        raise Invalid("Some of these limits can't be set.", errors=errors)
+        raise Invalid(_("Some of these limits can't be set."), errors=errors)
     if allowed_receivers_only is not None:
         policy.allowed_receivers_only = allowed_receivers_only
     policy.save()
@@ -103,9 +104,10 @@ def allow_receiver(
     """
     require(actor, Permission.PAYOUTS_POLICY)
     if bool(phone_number) == bool(shortcode):
-        raise Invalid("Give a phone number or a shortcode, and not both.", errors={"phone_number": ["Give one."]})
+        sentence = _("Give a phone number or a shortcode, and not both.")
+        raise Invalid(sentence, errors={"phone_number": [_("Give one.")]})
     if shortcode and not SHORTCODE.fullmatch(shortcode):
-        sentence = "Enter a PayBill or till number: 5 digits or more."
+        sentence = _("Enter a PayBill or till number: 5 digits or more.")
         raise Invalid(sentence, errors={"shortcode": [sentence]})
     try:
         number = shortcode or normalise(phone_number)
@@ -115,7 +117,7 @@ def allow_receiver(
         environment=environment, receiver=number, defaults={"name": name, "added_by": actor.label}
     )
     if not is_new:
-        raise AlreadyAllowed("This receiver is on the list.")
+        raise AlreadyAllowed(_("This receiver is on the list."))
     audit.services.record(actor=actor, action="allowed_receiver.added", subject=receiver, after={"name": name})
     return receiver
 
@@ -129,7 +131,7 @@ def disallow_receiver(*, actor: Actor, receiver_id: UUID) -> None:
     require(actor, Permission.PAYOUTS_POLICY)
     receiver = AllowedReceiver.objects.select_for_update().filter(pk=receiver_id).first()
     if receiver is None:
-        raise NotFound("There is no such receiver.")
+        raise NotFound(_("There is no such receiver."))
     audit.services.record(
         actor=actor, action="allowed_receiver.removed", subject=receiver, before={"name": receiver.name}
     )
@@ -138,9 +140,9 @@ def disallow_receiver(*, actor: Actor, receiver_id: UUID) -> None:
 
 def _problem(name: str, limit: int | None) -> str:
     if limit is None:
-        return "" if name == "maximum_per_actor" else "Give an amount."
+        return "" if name == "maximum_per_actor" else _("Give an amount.")
     most = _MOST.get(name, _MOST_ELSE)
-    return "" if 0 <= limit <= most else f"Use whole shillings from 0 to {most:,}."
+    return "" if 0 <= limit <= most else _("Use whole shillings from 0 to %(most)s.") % {"most": f"{most:,}"}
 
 
 def _values(policy: PayoutPolicy) -> dict[str, int | bool | None]:

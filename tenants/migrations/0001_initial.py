@@ -192,6 +192,49 @@ class Migration(migrations.Migration):
                 ('channel_health', models.CharField(choices=[('NONE', 'no channel is active'), ('GOOD', 'every active channel works'), ('PROBLEM', 'a channel needs somebody')], default='NONE', max_length=8)),
             ],
         ),
+        migrations.CreateModel(
+            name='Branding',
+            fields=[
+                ('tenant', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='branding', serialize=False, to='tenants.tenant')),
+                ('colour', models.CharField(blank=True, max_length=7)),
+                ('logo', models.BinaryField(null=True)),
+                ('logo_digest', models.CharField(blank=True, max_length=16)),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('colour', ''), ('colour__regex', '^#[0-9a-f]{6}$'), _connector='OR'), name='branding_colour')],
+            },
+        ),
+        migrations.CreateModel(
+            name='DataExport',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('requested_by', models.CharField(max_length=254)),
+                ('status', models.CharField(choices=[('WAITING', 'To come'), ('RUNNING', 'Working'), ('FAILED', 'Not yet; it is tried again'), ('READY', 'Ready')], default='WAITING', max_length=7)),
+                ('tables', models.PositiveSmallIntegerField(default=0)),
+                ('tables_done', models.PositiveSmallIntegerField(default=0)),
+                ('rows_done', models.PositiveBigIntegerField(default=0)),
+                ('size', models.PositiveBigIntegerField(default=0)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('finished_at', models.DateTimeField(null=True)),
+                ('expires_at', models.DateTimeField()),
+                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='tenants.tenant')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'READY'), _negated=True), fields=('tenant',), name='data_export_one_at_a_time')],
+            },
+        ),
+        migrations.CreateModel(
+            name='DataExportPart',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('number', models.PositiveIntegerField()),
+                ('content', models.BinaryField()),
+                ('export', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='parts', to='tenants.dataexport')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('export', 'number'), name='data_export_part_once')],
+            },
+        ),
         migrations.AddConstraint(
             model_name='tenant',
             constraint=models.CheckConstraint(condition=models.Q(('schema_name__regex', '^t_[0-9a-f]{32}$')), name='tenant_schema_is_ours'),

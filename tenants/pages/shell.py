@@ -1,5 +1,6 @@
 """What stands around every page: whose it is, and where one can go."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,8 +8,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
 
-from tenants.models import Role
-from tenants.permissions import ROLES, Permission
+from tenants import business
+from tenants.permissions import Permission, permissions_of
 
 
 @dataclass(frozen=True)
@@ -46,21 +47,23 @@ def register(*places: Place) -> None:
     _places.update({place.route: place for place in places})
 
 
-def links_for(role: str, *, path: str) -> list[Link]:
-    """Where somebody with this role can go; the page at `path` belongs to at most one of them."""
+def links_for(allowed: Collection[Permission], *, path: str) -> list[Link]:
+    """Where somebody who may do this can go; the page at `path` belongs to at most one of them."""
     places = sorted(_places.values(), key=lambda place: place.order)
-    found = [(place, reverse(place.route)) for place in places if Role(role) in ROLES[place.permission]]
+    found = [(place, reverse(place.route)) for place in places if place.permission in allowed]
     here = max((url for _, url in found if path == url or (url != "/" and path.startswith(url))), key=len, default="")
     return [Link(url, place.label, place.icon, place.in_bar, is_here=url == here) for place, url in found]
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """For every template: `tenant`, `membership`, `theme`; for who is signed in also `navigation`, and on phones `bar`
-    and `more`."""
+    """For every template: `tenant` and its `branding`, `membership`, `theme`; for who is signed in also `navigation`,
+    and on phones `bar` and `more`."""
     membership = getattr(request, "membership", None)
-    navigation = links_for(membership.role, path=request.path) if membership else []
+    tenant = getattr(request, "tenant", None)
+    navigation = links_for(permissions_of(request.actor), path=request.path) if membership else []  # type: ignore[attr-defined]
     return {
-        "tenant": getattr(request, "tenant", None),
+        "tenant": tenant,
+        "branding": lambda: business.branding_of(tenant) if tenant else None,  # asked only where a template does
         "membership": membership,
         "theme": getattr(request, "theme", ""),
         "navigation": navigation,

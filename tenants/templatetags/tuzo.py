@@ -4,6 +4,7 @@ import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.templatetags.static import static
@@ -13,6 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+
+import audit.ids
 
 register = template.Library()
 
@@ -82,6 +85,12 @@ def phone(number: str) -> str:
     if match := _KENYAN.fullmatch(number):
         return f"0{match[1]}{_NO_BREAK}{match[2]}{_NO_BREAK}{match[3]}"
     return f"{number[:8]}…" if _HASH.fullmatch(number) else number
+
+
+@register.filter
+def public_id(key: UUID, prefix: str) -> str:
+    """`{% url "payment" payment.pk|public_id:"pay" %}`: a key as addresses name it."""
+    return audit.ids.public_id(prefix, key)
 
 
 # The outward states of whatever moves money, and the one word that pages have for each. Accepted is not paid.

@@ -25,6 +25,7 @@ from tenants.models import (
     User,
 )
 from tenants.sessions import SESSION_TENANT_KEY
+from tests.factories import make_channel
 
 PASSWORD = "a long pass phrase"
 BODY = b'{"TransID": "RKTQDM7W6S", "MSISDN": "254712345678", "BillRefNumber": "<script>alert(1)</script>"}'
@@ -626,3 +627,17 @@ def test_secrets_in_errors_are_hidden(signed_in, everything):
     text = signed_in.get("/operators/tenants/duetask/").content.decode()
 
     assert "RuntimeError: passkey=(hidden)" in text
+
+
+def test_the_start_page_has_numbers_and_a_search_that_leads_to_a_business(signed_in, acme):
+    make_channel(acme, "600100")
+    start = signed_in.get("/operators/").content.decode()
+    assert 'action="/operators/search/"' in start
+    assert "<strong>2</strong> trying it out" in start
+
+    page = signed_in.post("/operators/search/", {"text": "600100"})
+    assert f'href="/operators/tenants/tenant/{acme.pk}/change/"' in page.content.decode()
+    assert "unsafe" not in page["Content-Security-Policy"]
+    wrong = signed_in.post("/operators/search/", {"text": "?"}).content.decode()
+    assert "Enter an M-PESA receipt like UKL1000001" in wrong
+    assert PlatformAuditEntry.objects.filter(action="operator.searched").count() == 1

@@ -37,7 +37,9 @@ from payments.models import (
     StatusQuery,
 )
 from tenants.models import (
+    Branding,
     CallbackRoute,
+    DataExport,
     Domain,
     DueTask,
     HandOver,
@@ -123,6 +125,8 @@ class Belongings:
             ProductionShortcode.objects.create(
                 shortcode=shortcode, tenant=tenant, channel_id=channel.pk, verified_at=now
             ),
+            Branding.objects.create(tenant=tenant),
+            DataExport.objects.create(tenant=tenant, expires_at=now + timedelta(days=1)),
             DueTask.objects.create(
                 tenant=tenant, task="a.task", fingerprint=tenant.pk.bytes * 2, due_at=now + timedelta(days=1)
             ),

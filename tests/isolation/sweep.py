@@ -36,7 +36,7 @@ from payments.models import (
     StandingOrder,
     StatusQuery,
 )
-from tenants.models import HandOver, InboundCallback, Invitation, Membership, Role, Tenant, User
+from tenants.models import Branding, DataExport, HandOver, InboundCallback, Invitation, Membership, Role, Tenant, User
 from tenants.tokens import issue_tokens
 from tests.isolation.belongings import PASSWORD, Belongings, fingerprint
 from tests.isolation.conftest import RIVALS, RIVALS_NAME, Caller
@@ -70,8 +70,17 @@ PARAMETERS: dict[str, Callable[[Route, Belongings], object]] = {
     "problem_id": lambda _, its: its.id("prob", Problem),
     "order_id": lambda _, its: its.id("so", StandingOrder),
     "invoice_id": lambda _, its: its.id("bill", Invoice),
+    "export_id": lambda _, its: its.id("exp", DataExport),
+    "digest": lambda _, its: its[Branding].logo_digest or "none",
+    "colour": lambda *_: "0b6b3a",
+    "report_name": lambda *_: "takings-by-day",  # the same for every business
+    # Of new channels and of codes to print: no names of things.
+    "kind": lambda *_: "till",
+    "world": lambda *_: "sandbox",
+    "file": lambda *_: "code.png",
     # Whoever holds a real one of these may use it, so here are forged ones: the right name under a wrong signature.
     "token": lambda _, its: f"{its[HandOver].pk.hex}:1abcde:{'A' * 43}",
+    "draft": lambda *_: "0" * 32,  # of payouts; nobody can guess one
     # The operators' pages.
     "tenant_id": lambda _, its: its.tenant.pk,
     "step": lambda *_: "suspend",
@@ -114,6 +123,10 @@ OPEN_TO_ALL = {
         "sign-out/",
         "look/",
         "hand-over/<str:token>/",
+        "m/<str:token>/",
+        "m/<str:token>/leave/",
+        "brand/<str:digest>.png",
+        "brand/<str:colour>.css",
         "api/v1/auth/token/",
         "api/v1/auth/refresh/",
         "api/v1/auth/revoke/",
@@ -230,7 +243,12 @@ def fields(acmes: Belongings, rivals: Belongings) -> dict[str, object]:
         "billed_period": "August 2026",
         "due_date": "2099-01-01",
         "items": [],
+        "colour": "#0b6b3a",
+        "logo": None,
+        "without_logo": False,
         "invoices": [],
+        "prompt": "ws_CO_210820261200000000",
+        "answer": "pin",
     }
 
 

@@ -13,14 +13,20 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from audit.ids import new_id
+from audit.ids import new_id, public_id
 from channels.models import Environment
 from tenants import own_sign_in, people, provisioning, second_factor
-from tenants.models import Invitation, Membership, Role, Tenant, User
+from tenants.models import Branding, DataExport, Invitation, Membership, Role, Tenant, User
 from tests.factories import make_channel
+from tests.pages.connected_channels import ConnectedChannel, furnish_channels
+from tests.pages.loyal_customers import LoyalCustomer, furnish_loyalty
+from tests.pages.received_money import ReceivedMoney, furnish_payments
+from tests.pages.sent_money import SentMoney, furnish_money_out
 
 PLATFORM, BUSINESS = settings.PUBLIC_SCHEMA_URLCONF, settings.ROOT_URLCONF
 EVERYBODY = tuple(Role)
+MANAGERS = (Role.ORG_ADMIN, Role.MANAGER)
+ADMINISTRATORS = (Role.ORG_ADMIN,)
 PASSWORD = "a long pass phrase"
 
 
@@ -32,6 +38,10 @@ class Cast:
     places: dict[Role, Membership]
     invitation: Invitation
     stranger: User  # has no place, and may choose a new password
+    loyal: LoyalCustomer
+    connected: ConnectedChannel
+    received: ReceivedMoney
+    sent: SentMoney
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,38 @@ def _progress_token(cast: Cast) -> dict[str, str]:
     return {"token": provisioning.progress_token(cast.tenant)}
 
 
+def _id(prefix: str, row: Any) -> str:
+    return public_id(prefix, row.pk)
+
+
+def _member_id(cast: Cast) -> dict[str, str]:
+    return {"member_id": _id("mem", cast.loyal.member)}
+
+
+def _channel_id(cast: Cast) -> dict[str, str]:
+    return {"channel_id": _id("ch", cast.connected.channel)}
+
+
+def _payment_id(cast: Cast) -> dict[str, str]:
+    return {"payment_id": _id("pay", cast.received.payment)}
+
+
+def _request_id(name: str) -> Callable[[Cast], dict[str, str]]:
+    return lambda cast: {"request_id": _id("preq", getattr(cast.received, name))}
+
+
+def _run_id(name: str) -> Callable[[Cast], dict[str, str]]:
+    return lambda cast: _channel_id(cast) | {"run_id": _id("run", getattr(cast.connected, name))}
+
+
+def _batch_id(cast: Cast) -> dict[str, str]:
+    return {"batch_id": _id("pbat", cast.sent.released)}
+
+
+def _reversal_id(cast: Cast) -> dict[str, str]:
+    return {"reversal_id": _id("rev", cast.sent.reversal)}
+
+
 PAGES = [
     Page("front", PLATFORM, ()),
     Page("sign-up", PLATFORM, ()),
@@ -66,21 +108,149 @@ PAGES = [
     Page("accept-invitation", PLATFORM, (), lambda cast: {"token": people.invitation_token(cast.invitation)}),
     Page("sign-in", BUSINESS, ()),
     Page("home"),
+    Page("latest-payments", asked_by_htmx=True),
+    Page("payments"),
+    Page("payment", arguments=_payment_id),
+    Page("payment", arguments=_payment_id, asked_by_htmx=True),
+    Page("reverse-payment", roles=MANAGERS, arguments=_payment_id),
+    Page("days"),
+    Page("put-aside", roles=MANAGERS),
+    Page("counter"),
+    Page("counter", asked_by_htmx=True),
+    Page("ask"),
+    Page("payment-request", arguments=_request_id("asked")),
+    Page("payment-request", arguments=_request_id("asked"), asked_by_htmx=True),
+    Page("payment-request", arguments=_request_id("refused")),
+    Page("practice"),
+    Page("practice-phone", asked_by_htmx=True),
+    Page("practice-card", asked_by_htmx=True),
     Page("profile"),
     Page("change-password"),
     Page("second-factor"),
     Page("renew-recovery-codes"),
     Page("remove-second-factor"),
+    Page("people", roles=MANAGERS),
+    Page("person", roles=MANAGERS, arguments=lambda cast: {"membership_id": _id("mbr", cast.places[Role.USER])}),
+    Page("invite-person", roles=ADMINISTRATORS),
+    Page("audit-trail", roles=ADMINISTRATORS),
+    Page("business-settings", roles=ADMINISTRATORS),
+    Page("branding", roles=ADMINISTRATORS),
+    Page("exports", roles=ADMINISTRATORS),
+    Page("exports", roles=ADMINISTRATORS, asked_by_htmx=True),
+    Page("programs"),
+    Page("program-new", roles=MANAGERS),
+    Page("program", roles=MANAGERS, arguments=lambda cast: {"program_id": _id("prog", cast.loyal.program)}),
+    Page("members"),
+    Page("member-new"),
+    Page("member", arguments=_member_id),
+    Page("member-change", arguments=_member_id),
+    Page("points-redeem", arguments=_member_id),
+    Page("points-adjust", roles=MANAGERS, arguments=_member_id),
+    Page("payment-claim", arguments=_member_id),
+    Page("payments-waiting"),
+    Page("own-page", roles=(), arguments=lambda cast: {"token": cast.loyal.token}),
+    Page("own-leave", roles=(), arguments=lambda cast: {"token": cast.loyal.token}),
+    Page("channels"),
+    Page("channel", arguments=_channel_id),
+    Page("channel-new", roles=ADMINISTRATORS),
+    Page("channel-new-environment", roles=ADMINISTRATORS, arguments=lambda cast: {"kind": "till"}),
+    Page("channel-new-number", roles=ADMINISTRATORS, arguments=lambda cast: {"kind": "till", "world": "sandbox"}),
+    Page("channel-keys", roles=ADMINISTRATORS, arguments=_channel_id),
+    Page("channel-passkey", roles=ADMINISTRATORS, arguments=_channel_id),
+    Page("channel-initiator", roles=ADMINISTRATORS, arguments=_channel_id),
+    Page("channel-settings", roles=ADMINISTRATORS, arguments=_channel_id),
+    Page("channel-switch-off", roles=ADMINISTRATORS, arguments=_channel_id),
+    Page("channel-new-path", roles=ADMINISTRATORS, arguments=_channel_id),
+    Page("channels-transfer", roles=ADMINISTRATORS),
+    Page("channel-run", arguments=_run_id("failed")),
+    Page("channel-run", arguments=_run_id("examined")),
+    Page("channel-run", arguments=_run_id("under_way")),
+    Page("channel-run", arguments=_run_id("under_way"), asked_by_htmx=True),
+    Page("channel-doctor", arguments=_channel_id),
+    Page("channel-mapping", arguments=_channel_id),
+    Page("channel-qr", arguments=_channel_id),
+    Page("problems"),
+    Page("setup", roles=ADMINISTRATORS),
+    Page("go-live"),
+    Page("sms"),
+    Page("reports"),
+    Page("report", arguments=lambda cast: {"report_name": "takings-by-day"}),
+    Page("report", arguments=lambda cast: {"report_name": "takings-by-hour"}),
+    Page("report", arguments=lambda cast: {"report_name": "takings-by-program"}),
+    Page("report", arguments=lambda cast: {"report_name": "takings-by-channel"}),
+    Page("report", arguments=lambda cast: {"report_name": "points-liability"}),
+    Page("report", roles=MANAGERS, arguments=lambda cast: {"report_name": "fees"}),
+    Page("money-out", roles=MANAGERS),
+    Page("payouts", roles=MANAGERS),
+    Page("send-money", roles=MANAGERS),
+    Page("upload-payouts", roles=MANAGERS),
+    Page("check-payouts", roles=MANAGERS, arguments=lambda cast: {"draft": cast.sent.draft}),
+    Page("payout-batch", roles=MANAGERS, arguments=_batch_id),
+    Page("payout-batch", roles=MANAGERS, arguments=_batch_id, asked_by_htmx=True),
+    Page("payout-batch", roles=MANAGERS, arguments=lambda cast: {"batch_id": _id("pbat", cast.sent.waiting)}),
+    Page("release-batch", roles=MANAGERS, arguments=lambda cast: {"batch_id": _id("pbat", cast.sent.approved)}),
+    Page("cancel-batch", roles=MANAGERS, arguments=lambda cast: {"batch_id": _id("pbat", cast.sent.approved)}),
+    Page("payout", roles=MANAGERS, arguments=lambda cast: {"payout_id": _id("pout", cast.sent.to_review)}),
+    Page("payout-policy", roles=MANAGERS),
+    Page("allowed-receivers", roles=MANAGERS),
+    Page("reversals"),
+    Page("reversal", arguments=_reversal_id),
+    Page("reversal", arguments=lambda cast: {"reversal_id": _id("rev", cast.sent.reversal_to_review)}),
+    Page("approve-reversal", roles=MANAGERS, arguments=_reversal_id),
+    Page("cancel-reversal", roles=MANAGERS, arguments=_reversal_id),
+    Page("balances", roles=MANAGERS),
+    Page("balances", roles=MANAGERS, asked_by_htmx=True),
+    Page("low-float", roles=ADMINISTRATORS, arguments=lambda cast: {"channel_id": _id("ch", cast.sent.channel)}),
+    Page("reconciliation", roles=MANAGERS),
+    Page("load-statement", roles=MANAGERS),
+    Page("pulls", roles=MANAGERS),
+    Page("pulls", roles=MANAGERS, asked_by_htmx=True),
+    Page("reconciliation-day", roles=MANAGERS, arguments=lambda cast: {"day_id": _id("rec", cast.sent.day)}),
+    Page("reconciliation-item", roles=MANAGERS, arguments=lambda cast: {"item_id": _id("rit", cast.sent.item)}),
 ]
 
 # Routes that answer a form, a program or a link by leading elsewhere: nothing to look at.
 NOT_PAGES = {
+    "redrive",
+    "practice-answer",
+    "blank-payouts",
+    "approve-batch",
+    "retry-batch",
+    "batch-result",
+    "disallow-receiver",
+    "ask-balance",
+    "recount-day",
+    "record-item",
+    "channel-activate",
+    "channel-verify",
+    "channel-register-urls",
+    "channel-rule-set",
+    "channel-rule-remove",
+    "channel-rules-import",
+    "channel-rules-restore",
+    "channel-rules-save",
+    "channel-rules-discard",
+    "channel-rules-export",
+    "channel-qr-file",
+    "channels-export-json",
+    "channels-export-csv",
+    "problem-dismiss",
+    "program-switch",
+    "reward-collect",
+    "report-download",
     "look",
     "sign-in-code",
     "choose-business",
     "sign-up-open",
     "sign-out",
     "hand-over",
+    "resend-invitation",
+    "withdraw-invitation",
+    "close-place",
+    "reopen-place",
+    "logo",
+    "brand-style",
+    "export-download",
 }
 
 
@@ -99,7 +269,18 @@ def furnish(tenant: Tenant) -> Cast:
         invited_by="Wanjiku Kamau",
         expires_at=timezone.now() + people.INVITATION_LASTS,
     )
+    Branding.objects.create(tenant=tenant, colour="#0b6b3a")
+    DataExport.objects.create(tenant=tenant, requested_by="Wanjiku Kamau", tables=40, expires_at=timezone.now())
     stranger = User.objects.create_user(email=f"{new_id().hex}@{tenant.slug}.example", password=PASSWORD)
-    make_channel(tenant, "600100")
+    channel = make_channel(tenant, "600100")
     make_channel(tenant, "600200", environment=Environment.SANDBOX)
-    return Cast(tenant=tenant, places=places, invitation=invitation, stranger=stranger)
+    return Cast(
+        tenant=tenant,
+        places=places,
+        invitation=invitation,
+        stranger=stranger,
+        loyal=furnish_loyalty(tenant, channel),
+        sent=furnish_money_out(tenant, channel),
+        connected=furnish_channels(tenant),
+        received=furnish_payments(tenant, channel),
+    )

@@ -10,6 +10,7 @@ from tenants.permissions import BusinessClosed, NotOperator, Permission, permiss
 #                       administrator, manager, user
 TABLE = {
     "business.read":        (True,  True,  True),
+    "business.change":      (True,  False, False),
     "team.read":            (True,  True,  False),
     "team.change":          (True,  False, False),
     "channels.read":        (True,  True,  True),
@@ -31,6 +32,7 @@ TABLE = {
     "loyalty.change":       (True,  True,  False),
     "members.change":       (True,  True,  True),
     "audit.read":           (True,  False, False),
+    "data.read":            (True,  False, False),
 }  # fmt: skip
 ROLES = ("org_admin", "manager", "user")
 CELLS = [(permission, role, may) for permission, row in TABLE.items() for role, may in zip(ROLES, row, strict=True)]

@@ -208,7 +208,7 @@ def test_a_suspended_business_can_still_be_read(acme, member_of, ask):
     assert (answer["business"]["status"], answer["business"]["status_reason"]) == ("suspended", "Unpaid.")
     assert answer["permissions"] == [
         "business.read", "team.read", "channels.read", "payments.read", "payouts.read", "balances.read", "loyalty.read",
-        "audit.read",
+        "audit.read", "data.read",
     ]  # fmt: skip
 
 

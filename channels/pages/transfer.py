@@ -1,0 +1,61 @@
+"""Channels to files and back."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.utils import timezone
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_safe
+
+from channels import transfer
+from channels.forms.transfer import ImportForm
+from tenants.errors import DomainError
+from tenants.pages.edges import actor_of, for_members
+from tenants.permissions import Permission, require
+
+
+@for_members
+@require_http_methods(["GET", "POST"])
+def channels_transfer(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
+    require(actor, Permission.CHANNELS_CHANGE)
+    form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
+    if form.is_bound and form.is_valid():
+        try:
+            rows = transfer.read_file(form.cleaned_data["file"])
+            done = transfer.import_rows(rows, actor=actor, now=timezone.now())
+        except DomainError as refusal:
+            form.refuse(refusal)
+        else:
+            added = ngettext("%(n)s channel is new.", "%(n)s channels are new.", done.created) % {"n": done.created}
+            kept = ngettext("%(n)s was known.", "%(n)s were known.", done.changed) % {"n": done.changed}
+            messages.success(request, f"{added} {kept}")
+            return redirect("channels")
+    return render(request, "channels/transfer.html", {"form": form}, status=form.status)
+
+
+@for_members
+@require_safe
+def export_json(request: HttpRequest) -> HttpResponse:
+    rows = transfer.export_rows(actor=actor_of(request))
+    return _file(transfer.as_json(rows), "application/json", "channels.json")
+
+
+@for_members
+@require_safe
+def export_csv(request: HttpRequest) -> HttpResponse:
+    rows = transfer.export_rows(actor=actor_of(request))
+    return _file("\ufeff" + transfer.as_csv(rows), "text/csv; charset=utf-8", "channels.csv")
+
+
+def _file(content: str, content_type: str, name: str) -> HttpResponse:
+    disposition = f'attachment; filename="{name}"'
+    return HttpResponse(content, content_type=content_type, headers={"Content-Disposition": disposition})
+
+
+urlpatterns = [
+    path("channels/import/", channels_transfer, name="channels-transfer"),
+    path("channels/export.json", export_json, name="channels-export-json"),
+    path("channels/export.csv", export_csv, name="channels-export-csv"),
+]

@@ -1,0 +1,75 @@
+"""A channel with everything its pages show: saved secrets, rules, runs that ended and one that has not, a problem."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from django_tenants.utils import tenant_context
+
+from channels.models import ChannelRun, Environment, MpesaChannel, Problem
+from channels.steps import STEPS
+from tenants.models import Tenant
+from tests.factories import make_channel
+
+
+@dataclass(kw_only=True)
+class ConnectedChannel:
+    channel: MpesaChannel
+    failed: ChannelRun
+    examined: ChannelRun
+    under_way: ChannelRun
+    problem: Problem
+
+
+def entry(key: str, state: str, **said: str) -> dict[str, Any]:
+    return {"key": key, "state": state, "tried": key, "said": "", "meaning": "", "do_now": "", "who": "nobody"} | said
+
+
+def furnish_channels(tenant: Tenant) -> ConnectedChannel:
+    now = timezone.now()
+    saved = {"saved_at": now.isoformat(), "proved_at": now.isoformat()}
+    channel = make_channel(
+        tenant,
+        "600300",
+        name="Main shop",
+        environment=Environment.SANDBOX,
+        status=MpesaChannel.Status.CONFIGURED,
+        secret_notes={
+            "consumer_key": {"ends_in": "4f2a", **saved},
+            "consumer_secret": {"ends_in": "9c1d", **saved},
+            "initiator_credential": {"ends_in": None, **saved},
+        },
+        initiator_name="apiop",
+        account_mapping={"default": "loyalty", "VIP*": "vip"},
+        is_primary=False,
+    )
+    with tenant_context(tenant):
+        refused = {"said": "Invalid", "meaning": "Safaricom refuses the keys.", "do_now": "Copy them.", "who": "you"}
+        steps = [entry(key, "ok") for key in STEPS[ChannelRun.Kind.VERIFY]]
+        details = {"proved": [], "organisation_name": "", "codes": {}}
+
+        def run(kind: str, status: str, steps: list[dict[str, Any]], **more: Any) -> ChannelRun:
+            return ChannelRun.objects.create(
+                channel=channel, kind=kind, status=status, steps=steps, details=details, created_at=now, **more
+            )
+
+        to_come = [entry(step["key"], "waiting") for step in steps[1:]]
+        failed = [steps[0], entry("access_token", "failed", **refused), *to_come[1:]]
+        return ConnectedChannel(
+            channel=channel,
+            failed=run("VERIFY", "FAILED", failed, error_code="wrong_keys", finished_at=now),
+            examined=run("DOCTOR", "DONE", [*failed[:2], entry("pull", "skipped")], finished_at=now),
+            under_way=run("VERIFY", "PENDING", [steps[0], *to_come]),
+            problem=Problem.objects.create(
+                channel=channel,
+                environment=channel.environment,
+                kind=Problem.Kind.CONNECTION,
+                subject="access_token",
+                sentence="Safaricom refuses the keys.",
+                do_now="Copy them from the Daraja portal again.",
+                who="you",
+                opened_at=now - timedelta(days=1),
+                seen_at=now,
+            ),
+        )
