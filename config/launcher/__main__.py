@@ -18,6 +18,8 @@ _PASSED_ON = {
     "shell": "open a Python shell with the models",
     "psql": "open the database",
     "bench": "measure: ./tuzo bench ingest",
+    "demo": "play the demo's two stories, or make a large business: ./tuzo demo --payments 100000",
+    "screenshots": "take pictures of the main pages of the demo that ./tuzo up runs, into docs/screenshots/",
     "test": "run the test suite; options go to pytest",
     "faults": "break things on purpose, then compare the books: ./tuzo faults --seed 1 --minutes 2",
 }
@@ -32,7 +34,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if handed_over is None and options.command not in {"logs", "pay"}:
             requirements = (
-                environment.CHECK if options.command in {"test", "faults", "check", "bench"} else environment.RUN
+                environment.CHECK
+                if options.command in {"test", "faults", "check", "bench", "screenshots"}
+                else environment.RUN
             )
             python = environment.ensure(requirements, console)
             commands.replace_by_python(python, arguments, {_BEGAN_AT: str(began_at)})
@@ -55,6 +59,8 @@ def _run(options: argparse.Namespace, console: Console, began_at: float) -> int:
             return up(project, console, port=port, fresh=options.fresh, verbose=options.verbose, began_at=began_at)
         case "manage":
             return commands.manage(project, console, options.arguments)
+        case "demo" | "screenshots":
+            return commands.manage(project, console, [options.command, *options.arguments])
         case "shell":
             return commands.manage(project, console, ["shell", *options.arguments])
         case "psql":
