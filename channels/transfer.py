@@ -21,6 +21,7 @@ from channels.queries import channels_of
 from channels.services import change_channel, create_channel
 from tenants.errors import DomainError, Invalid
 from tenants.permissions import Permission, require
+from tenants.spreadsheets import as_typed, harmless
 
 MAXIMUM_ROWS = 200
 COLUMNS = (
@@ -31,7 +32,6 @@ COLUMNS = (
 _TYPES = {kind.value.lower().replace("_", ""): kind for kind in MpesaChannel.Kind}
 _REQUIRED = ("name", "channel_type", "environment", "shortcode")
 _NOT_TEXT = {"account_mapping", "low_float", "register_version", "minimum_amount", "maximum_amount", "accepts_unmapped"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export_rows(*, actor: Actor) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
             else str(row[name])
             for name in COLUMNS
         ]
-        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
+        writer.writerow([harmless(cell) for cell in cells])
     return text.getvalue()
 
 
@@ -92,7 +92,7 @@ def _from_cells(number: int, line: Mapping[str | None, Any]) -> dict[str, Any]:
     for name, cell in line.items():
         if name is None or cell is None:
             raise _unusable(_("Channel %(number)s has not as many cells as there are columns.") % {"number": number})
-        text = cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
+        text = as_typed(cell)
         if name not in _NOT_TEXT:
             row[name] = text
         elif text.strip():

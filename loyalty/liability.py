@@ -10,9 +10,9 @@ from audit.ids import first_id_at
 from loyalty.models import Member, PointsEntry, Program, Reward
 from payments.reports.period import Period
 from payments.reports.registry import Report
-from payments.reports.spreadsheets import Cell
 from payments.reports.table import Column, Kind
 from tenants.permissions import Permission
+from tenants.spreadsheets import Cell
 
 
 def points_liability(environment: str, period: Period) -> Sequence[Sequence[Cell]]:

@@ -9,7 +9,6 @@ on the phone, and cancelling only says that the business expects nothing more.
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
@@ -30,6 +29,7 @@ from channels.services import ChannelNotFound, callback_url
 from payments.deliveries import Claimed, Reason
 from payments.models import Payment, StandingOrder
 from payments.requests import NoUsableChannel
+from payments.services import NAIROBI
 from payments.tasks import give_up_on_standing_order, send_standing_order
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
@@ -38,7 +38,6 @@ from tenants.queue import enqueue
 GIVE_UP_SENDING_AFTER = timedelta(minutes=10)
 ANSWER_PATIENCE = timedelta(minutes=15)  # the prompt on the phone lives for a minute or two
 _SEND_AGAIN_AFTER = timedelta(seconds=30)
-_NAIROBI = ZoneInfo("Africa/Nairobi")
 
 Status = StandingOrder.Status
 _NUMBERED_ALIKE = (StandingOrder.Frequency.ONCE, StandingOrder.Frequency.DAILY, StandingOrder.Frequency.WEEKLY)
@@ -91,7 +90,7 @@ def create_standing_order(
     :raises StandingOrderNameTaken: if the customer has an order of this name, by M-PESA's rule.
     """
     require(actor, Permission.PAYMENTS_REQUEST)
-    msisdn = _read(phone_number, start_date, end_date, today=now.astimezone(_NAIROBI).date())
+    msisdn = _read(phone_number, start_date, end_date, today=now.astimezone(NAIROBI).date())
     chosen = Q(is_primary=True) if channel_id is None else Q(pk=channel_id)
     channel = MpesaChannel.objects.without_secrets().filter(chosen).first()
     if channel is None:
@@ -317,4 +316,4 @@ def _read(phone_number: str, start_date: date, end_date: date, *, today: date) -
 
 
 def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=_NAIROBI)
+    return datetime(day.year, day.month, day.day, tzinfo=NAIROBI)

@@ -31,6 +31,7 @@ from tenants.errors import Conflict, NotFound
 from tenants.models import DataExport, DataExportPart, InboundCallback, Invitation, Membership, Tenant
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue, require_current_tenant
+from tenants.spreadsheets import harmless
 from tenants.tasks import make_export as make_export_task
 
 LASTS = timedelta(days=7)
@@ -229,9 +230,7 @@ def _cell(value: Any, prefix: str) -> str:
         return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, bytes | memoryview):
         return _text_or_hex(bytes(value))
-    text = str(value)
-    is_number = not isinstance(value, str)
-    return f"'{text}" if not is_number and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return harmless(value) if isinstance(value, str) else str(value)
 
 
 def _text_or_hex(content: bytes) -> str:

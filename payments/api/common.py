@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
-from django.http import Http404
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from audit.ids import UnreadableId, read_public_id
 from channels.daraja.verdicts import Verdict
 from channels.filters import usual_environment
 from channels.models import Environment
@@ -74,14 +71,3 @@ def environment_in(data: Any) -> str:
     given = EnvironmentQuery(data=data)
     given.is_valid(raise_exception=True)
     return given.validated_data.get("environment") or usual_environment()
-
-
-def read_id(prefix: str, text: str) -> UUID:
-    """Read an identifier that stands in a URL.
-
-    :raises Http404: if it is none of that prefix.
-    """
-    try:
-        return read_public_id(prefix, text)
-    except UnreadableId:
-        raise Http404 from None

@@ -17,14 +17,13 @@ from channels.daraja.explanations import Api, explain
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment
-from payments.api.common import read_id
 from payments.models import DayTotal, Payment, PaymentRequest
 from payments.quarantine import quarantined_callbacks, redrive_callbacks
 from payments.queries import day_totals_of, payments_of, read_payment
 from payments.requests import payment_requests, request_payment
 from tenants.errors import NotFound
 from tenants.models import InboundCallback
-from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url
 
 
 class PaymentOutput(serializers.ModelSerializer[Payment]):
@@ -88,7 +87,7 @@ class PaymentList(ListAPIView[Payment]):
 class PaymentDetail(APIView):
     @extend_schema(responses=PaymentOutput)
     def get(self, request: Request, payment_id: str) -> Response:
-        payment = read_payment(actor=request.actor, payment_id=read_id("pay", payment_id))  # type: ignore[attr-defined]
+        payment = read_payment(actor=request.actor, payment_id=id_in_url("pay", payment_id))  # type: ignore[attr-defined]
         return Response(PaymentOutput(payment).data)
 
 
@@ -214,7 +213,7 @@ class PaymentRequestList(ListAPIView[PaymentRequest]):
 class PaymentRequestDetail(APIView):
     @extend_schema(responses=PaymentRequestOutput)
     def get(self, request: Request, request_id: str) -> Response:
-        asked = payment_requests(actor=request.actor).filter(pk=read_id("preq", request_id)).first()  # type: ignore[attr-defined]
+        asked = payment_requests(actor=request.actor).filter(pk=id_in_url("preq", request_id)).first()  # type: ignore[attr-defined]
         if asked is None:
             raise NotFound("There is no such payment request.")
         return Response(PaymentRequestOutput(asked).data)
@@ -258,7 +257,7 @@ class QuarantineRedrive(APIView):
     """Apply one of them again. Whoever asks vouches for the address it came from; all else is judged afresh."""
 
     def post(self, request: Request, callback_id: str) -> Response:
-        if not redrive_callbacks(actor=request.actor, callback_ids=[read_id("cb", callback_id)]):  # type: ignore[attr-defined]
+        if not redrive_callbacks(actor=request.actor, callback_ids=[id_in_url("cb", callback_id)]):  # type: ignore[attr-defined]
             raise NotFound("There is no such delivery in quarantine.")
         return Response(status=status.HTTP_202_ACCEPTED)
 

@@ -19,7 +19,7 @@ from audit.ids import public_id
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment
-from payments.api.common import CancellationInput, FileDoor, ProofInput, read_id
+from payments.api.common import CancellationInput, FileDoor, ProofInput
 from payments.api.payouts import HowInput, PayoutOutput, PayoutRowInput
 from payments.models import Payout, PayoutBatch
 from payments.payouts import batches, export
@@ -27,7 +27,7 @@ from payments.payouts.checking import GivenRow
 from payments.payouts.creating import Checked, check_batch, create_batch, retry_failed
 from payments.payouts.files import MAXIMUM_BYTES, read_rows
 from tenants.reauthentication import prove_again
-from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, refusals
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 _TAG = ["payout batches"]
 _SHOWN_WARNINGS = 100
@@ -203,7 +203,7 @@ class BatchApprove(APIView):
         """A second person's yes: not of whoever made it."""
         approved = batches.approve_batch(
             actor=request.actor,  # type: ignore[attr-defined]
-            batch_id=read_id("pbat", batch_id),
+            batch_id=id_in_url("pbat", batch_id),
             now=timezone.now(),
         )
         return Response(BatchDetailOutput(approved).data)
@@ -245,7 +245,7 @@ class BatchCancel(APIView):
         given.is_valid(raise_exception=True)
         cancelled = batches.cancel_batch(
             actor=request.actor,  # type: ignore[attr-defined]
-            batch_id=read_id("pbat", batch_id),
+            batch_id=id_in_url("pbat", batch_id),
             reason=given.validated_data["reason"],
             now=timezone.now(),
         )
@@ -309,7 +309,7 @@ class BatchDownload(APIView):
 
 
 def _batch(request: Request, batch_id: str) -> PayoutBatch:
-    return batches.payout_batch(actor=request.actor, batch_id=read_id("pbat", batch_id))  # type: ignore[attr-defined]
+    return batches.payout_batch(actor=request.actor, batch_id=id_in_url("pbat", batch_id))  # type: ignore[attr-defined]
 
 
 urlpatterns = [

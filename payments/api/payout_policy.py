@@ -11,10 +11,10 @@ from rest_framework.views import APIView
 
 from channels.filters import OneEnvironment
 from channels.models import Environment
-from payments.api.common import EnvironmentQuery, environment_in, read_id
+from payments.api.common import EnvironmentQuery, environment_in
 from payments.models import AllowedReceiver, PayoutPolicy
 from payments.payouts import policy
-from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, refusals
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 _TAG = ["payout policy"]
 
@@ -116,7 +116,7 @@ class ReceiverList(ListAPIView[AllowedReceiver]):
 class ReceiverDetail(APIView):
     @extend_schema(responses={204: None} | refusals(403, 404))
     def delete(self, request: Request, receiver_id: str) -> Response:
-        policy.disallow_receiver(actor=request.actor, receiver_id=read_id("rcv", receiver_id))  # type: ignore[attr-defined]
+        policy.disallow_receiver(actor=request.actor, receiver_id=id_in_url("rcv", receiver_id))  # type: ignore[attr-defined]
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

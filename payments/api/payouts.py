@@ -18,7 +18,7 @@ from channels.daraja.verdicts import Verdict
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment
-from payments.api.common import DecisionInput, read_id
+from payments.api.common import DecisionInput
 from payments.models import Payout
 from payments.money_out.deciding import decide_payout
 from payments.money_out.states import INNER_STATES, outward_state
@@ -26,7 +26,7 @@ from payments.payouts.batches import payout, payouts
 from payments.payouts.checking import TO_PHONES
 from payments.payouts.creating import create_payout
 from payments.payouts.explaining import do_now_about, meaning_of
-from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, refusals
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 _TAG = ["payouts"]
 
@@ -177,7 +177,7 @@ class PayoutList(ListAPIView[Payout]):
 class PayoutDetail(APIView):
     @extend_schema(responses={200: PayoutOutput} | refusals(404))
     def get(self, request: Request, payout_id: str) -> Response:
-        found = payout(actor=request.actor, payout_id=read_id("pout", payout_id))  # type: ignore[attr-defined]
+        found = payout(actor=request.actor, payout_id=id_in_url("pout", payout_id))  # type: ignore[attr-defined]
         return Response(PayoutOutput(found).data)
 
 
@@ -194,7 +194,7 @@ class PayoutDecide(APIView):
         given.is_valid(raise_exception=True)
         decided = decide_payout(
             actor=request.actor,  # type: ignore[attr-defined]
-            payout_id=read_id("pout", payout_id),
+            payout_id=id_in_url("pout", payout_id),
             verdict=Verdict(given.validated_data["verdict"]),
             receipt=given.validated_data["receipt"],
             note=given.validated_data["note"],

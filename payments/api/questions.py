@@ -16,12 +16,11 @@ from rest_framework.views import APIView
 from channels.daraja.explanations import Api, explain
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.models import Environment
-from payments.api.common import read_id
 from payments.balances import ask_balance, balances_of, newest_of_each_channel, read_balance_query
 from payments.models import BalanceQuery, StatusQuery
 from payments.status_queries import ask_status, status_queries
 from tenants.errors import NotFound
-from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, refusals
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 # -- Balances ---------------------------------------------------------------------------------------------------------
 
@@ -120,7 +119,7 @@ class BalanceList(ListAPIView[BalanceQuery]):
 class BalanceDetail(APIView):
     @extend_schema(tags=["balances"], summary="Read balances", responses={200: BalanceOutput} | refusals(401, 403, 404))
     def get(self, request: Request, balance_id: str) -> Response:
-        balance = read_balance_query(actor=request.actor, balance_id=read_id("bal", balance_id))  # type: ignore[attr-defined]
+        balance = read_balance_query(actor=request.actor, balance_id=id_in_url("bal", balance_id))  # type: ignore[attr-defined]
         return Response(BalanceOutput(balance).data)
 
 
@@ -228,7 +227,7 @@ class StatusQueryDetail(APIView):
         responses={200: StatusQueryOutput} | refusals(401, 403, 404),
     )
     def get(self, request: Request, query_id: str) -> Response:
-        query = status_queries(actor=request.actor).filter(pk=read_id("stq", query_id)).first()  # type: ignore[attr-defined]
+        query = status_queries(actor=request.actor).filter(pk=id_in_url("stq", query_id)).first()  # type: ignore[attr-defined]
         if query is None:
             raise NotFound("There is no such status query.")
         return Response(StatusQueryOutput(query).data)

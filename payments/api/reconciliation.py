@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once
 from channels.models import Environment
-from payments.api.common import FileDoor, read_id
+from payments.api.common import FileDoor
 from payments.models import Pull, ReconciliationDay, ReconciliationItem
 from payments.pulls import pulls_of, request_pull
 from payments.reconciliation import (
@@ -32,7 +32,7 @@ from payments.reconciliation import (
 )
 from payments.statements import MAXIMUM_BYTES, LoadedStatement, load_statement
 from tenants.errors import NotFound
-from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, refusals
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 _DAY_ID = OpenApiParameter("day_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 _ITEM_ID = OpenApiParameter("item_id", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -102,7 +102,7 @@ class PullList(ListAPIView[Pull]):
 class PullDetail(APIView):
     @extend_schema(responses=PullOutput)
     def get(self, request: Request, pull_id: str) -> Response:
-        pull = pulls_of(actor=request.actor).filter(pk=read_id("pull", pull_id)).first()  # type: ignore[attr-defined]
+        pull = pulls_of(actor=request.actor).filter(pk=id_in_url("pull", pull_id)).first()  # type: ignore[attr-defined]
         if pull is None:
             raise NotFound("There is no such Pull.")
         return Response(PullOutput(pull).data)
@@ -254,7 +254,7 @@ class DayDetail(APIView):
     @extend_schema(responses=DayOutput)
     def get(self, request: Request, day_id: str) -> Response:
         """One day. What does not match is in `/reconciliation-items/?day=…`."""
-        day = reconciliation_days(actor=request.actor).filter(pk=read_id("rec", day_id)).first()  # type: ignore[attr-defined]
+        day = reconciliation_days(actor=request.actor).filter(pk=id_in_url("rec", day_id)).first()  # type: ignore[attr-defined]
         if day is None:
             raise DayNotFound
         return Response(DayOutput(day).data)
@@ -286,7 +286,7 @@ class ItemSettle(APIView):
         given.is_valid(raise_exception=True)
         item = settle_item(
             actor=request.actor,  # type: ignore[attr-defined]
-            item_id=read_id("rit", item_id),
+            item_id=id_in_url("rit", item_id),
             note=given.validated_data["note"],
             now=timezone.now(),
         )
@@ -303,7 +303,7 @@ class ItemRecord(APIView):
     def post(self, request: Request, item_id: str) -> Response:
         """Record as a payment what M-PESA lists and was missing here. Points and messages follow."""
         actor = request.actor  # type: ignore[attr-defined]
-        found = read_item(actor=actor, item_id=read_id("rit", item_id))
+        found = read_item(actor=actor, item_id=id_in_url("rit", item_id))
 
         def record() -> tuple[int, Any]:
             item = record_item(actor=actor, item_id=found.pk, now=timezone.now())

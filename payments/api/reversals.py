@@ -17,7 +17,7 @@ from channels.daraja.verdicts import Verdict
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once
 from channels.models import Environment
-from payments.api.common import CancellationInput, DecisionInput, ProofInput, read_id
+from payments.api.common import CancellationInput, DecisionInput, ProofInput
 from payments.models import Reversal
 from payments.money_out.deciding import decide_reversal
 from payments.money_out.reversal_words import do_now_about, meaning_of
@@ -32,7 +32,7 @@ from payments.reversals import (
     reversals_of,
 )
 from tenants.reauthentication import prove_again
-from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, refusals
+from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 _TAGS = ["reversals"]
 
@@ -139,7 +139,7 @@ class ReversalList(ListAPIView[Reversal]):
 class ReversalDetail(APIView):
     @extend_schema(tags=_TAGS, summary="Read a reversal", responses={200: ReversalOutput} | refusals(401, 403, 404))
     def get(self, request: Request, reversal_id: str) -> Response:
-        reversal = read_reversal(actor=request.actor, reversal_id=read_id("rev", reversal_id))  # type: ignore[attr-defined]
+        reversal = read_reversal(actor=request.actor, reversal_id=id_in_url("rev", reversal_id))  # type: ignore[attr-defined]
         return Response(ReversalOutput(reversal).data)
 
 
@@ -156,7 +156,7 @@ class ReversalApproval(APIView):
         given = ProofInput(data=request.data)
         given.is_valid(raise_exception=True)
         actor = request.actor  # type: ignore[attr-defined]
-        found = read_reversal(actor=actor, reversal_id=read_id("rev", reversal_id))
+        found = read_reversal(actor=actor, reversal_id=id_in_url("rev", reversal_id))
         proof = prove_again(request.user, now=timezone.now(), **given.validated_data)  # type: ignore[arg-type]
 
         def approve() -> tuple[int, Any]:
@@ -179,7 +179,7 @@ class ReversalCancellation(APIView):
         given.is_valid(raise_exception=True)
         reversal = cancel_reversal(
             actor=request.actor,  # type: ignore[attr-defined]
-            reversal_id=read_id("rev", reversal_id),
+            reversal_id=id_in_url("rev", reversal_id),
             reason=given.validated_data["reason"],
             now=timezone.now(),
         )
@@ -199,7 +199,7 @@ class ReversalDecision(APIView):
         given.is_valid(raise_exception=True)
         reversal = decide_reversal(
             actor=request.actor,  # type: ignore[attr-defined]
-            reversal_id=read_id("rev", reversal_id),
+            reversal_id=id_in_url("rev", reversal_id),
             verdict=Verdict(given.validated_data["verdict"]),
             receipt=given.validated_data["receipt"],
             note=given.validated_data["note"],

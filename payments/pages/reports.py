@@ -15,9 +15,9 @@ from payments.forms.reports import PeriodForm
 from payments.reports import chart
 from payments.reports.period import Period, Preset, preset_period, read_period
 from payments.reports.registry import make_report, reports_for
-from payments.reports.spreadsheets import csv_bytes, xlsx_bytes
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
+from tenants.spreadsheets import csv_bytes, xlsx_bytes
 
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _USUAL = Preset.LAST_30_DAYS

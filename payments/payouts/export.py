@@ -1,10 +1,8 @@
 """The result file of a batch: every row as it stands, to download as CSV or XLSX.
 
-What people typed may begin like a formula. A spreadsheet that opens a CSV would run it, so an apostrophe goes before
-it; in an XLSX it is written as text.
+In an XLSX whatever people typed is written as text; in a CSV `tenants.spreadsheets` keeps formulas from running.
 """
 
-import csv
 import io
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,6 +14,7 @@ from payments.models import Payout, PayoutBatch
 from payments.money_out.states import outward_state
 from payments.payouts.checking import columns
 from payments.payouts.explaining import do_now_about, meaning_of
+from tenants.spreadsheets import csv_bytes
 
 _OUTCOME = ("status", "meaning", "do_now", "receipt", "receiver_name", "charge", "completed_at", "warnings")
 _ROWS_AT_ONCE = 2_000
@@ -25,11 +24,7 @@ Cell = str | int
 
 def as_csv(batch: PayoutBatch) -> bytes:
     """UTF-8, with the mark at its start that Excel needs."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    for line in _lines(batch):
-        writer.writerow([_harmless(cell) for cell in line])
-    return text.getvalue().encode("utf-8-sig")
+    return csv_bytes(_lines(batch))
 
 
 def as_xlsx(batch: PayoutBatch) -> bytes:
@@ -74,7 +69,3 @@ def _line(payout: Payout, names: tuple[str, ...]) -> tuple[Cell, ...]:
 
 def _time(at: datetime | None) -> str:
     return timezone.localtime(at).isoformat(timespec="seconds") if at else ""
-
-
-def _harmless(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

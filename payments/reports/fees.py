@@ -8,8 +8,8 @@ from django.db.models.functions import Coalesce
 
 from payments.models import Payout
 from payments.reports.period import Period
-from payments.reports.spreadsheets import Cell
 from payments.reports.takings import NOTHING, channel_names, sums_by_channel
+from tenants.spreadsheets import Cell
 
 
 def fees(environment: str, period: Period) -> Sequence[Sequence[Cell]]:

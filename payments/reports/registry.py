@@ -10,11 +10,11 @@ from django.utils.translation import gettext_lazy as _
 from audit.services import Actor
 from payments.reports.fees import fees
 from payments.reports.period import Period
-from payments.reports.spreadsheets import Cell
 from payments.reports.table import Column, Kind, ReportTable
 from payments.reports.takings import takings_by_channel, takings_by_day, takings_by_hour, takings_by_program
 from tenants.errors import NotFound
 from tenants.permissions import ROLES, Permission, require
+from tenants.spreadsheets import Cell
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise

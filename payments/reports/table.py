@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from payments.reports.period import Period
-from payments.reports.spreadsheets import Cell
+from tenants.spreadsheets import Cell
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise

@@ -19,8 +19,8 @@ from channels.mapping import known_programs
 from channels.models import MpesaChannel
 from payments.models import DayTotal
 from payments.reports.period import Period
-from payments.reports.spreadsheets import Cell
 from payments.services import NAIROBI
+from tenants.spreadsheets import Cell
 
 NOTHING = Decimal("0.00")
 
