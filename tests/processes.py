@@ -56,12 +56,14 @@ def web_process(folder: Path, port: int, **environment: str) -> ServerProcess:
     )  # fmt: skip
 
 
-def simulator_process(folder: Path, port: int, **environment: str) -> ServerProcess:
+def simulator_process(
+    folder: Path, port: int, *, application: str = "channels.simulator.app:application", **environment: str
+) -> ServerProcess:
     return ServerProcess(
         f"simulator-{port}",
         [
-            "granian", "--interface", "asgi", "channels.simulator.app:application", "--host", "127.0.0.1",
-            "--port", str(port), "--workers", "1",
+            "granian", "--interface", "asgi", application, "--host", "127.0.0.1", "--port", str(port),
+            "--workers", "1",
         ],
         folder=folder,
         environment=environment,

@@ -27,7 +27,7 @@ def url_problems(url: str, *, production: bool) -> list[str]:
     """
     try:
         parts = urlsplit(url)
-        host, _ = (parts.hostname or "").lower(), parts.port
+        host, _ = (parts.hostname or "").lower().removesuffix("."), parts.port
     except ValueError:
         return ["This is not a URL."]
     if parts.scheme not in ("http", "https") or not host or not url.isascii() or re.search(r"[\s\x00-\x1f\x7f]", url):

@@ -1,17 +1,6 @@
-"""From the landing page into a business of one's own, as newcomers come."""
-
-import pytest
+"""What newcomers meet on the way: their mistakes, menus, colours and languages."""
 
 from tests.browser.visit import Visit
-from tests.processes import worker_process
-
-
-@pytest.fixture
-def worker(house, tmp_path):
-    process = worker_process(tmp_path, TUZO_PUBLIC_URL=house.platform)
-    process.start()
-    yield process
-    process.stop()
 
 
 def fill(page, slug):
@@ -20,24 +9,6 @@ def fill(page, slug):
     page.get_by_label("Your phone number").fill("0712 345 678")
     page.get_by_label("E-mail address").fill(f"{slug}@duka.example")
     page.get_by_label("A password").fill("a long pass phrase")
-
-
-@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
-def test_a_newcomer_comes_into_a_business_of_their_own(chromium, house, worker, scripts):
-    slug = "moja" if scripts else "mbili"
-    visit = Visit(chromium, scripts=scripts)
-    page = visit.page
-    page.goto(house.platform)
-    page.get_by_role("link", name="Sign up and practise").click()
-    fill(page, slug)
-
-    page.get_by_role("button", name="Sign up").click()
-    page.get_by_role("button", name="Open my business").click(timeout=30_000)
-
-    page.wait_for_url(f"http://duka-{slug}.localhost:{house.port}/")
-    assert page.get_by_role("heading", level=1).inner_text() == f"Duka {slug}"
-    assert visit.complaints == []
-    visit.close()
 
 
 def test_a_form_with_a_mistake_takes_the_keyboard_to_it(chromium, house):

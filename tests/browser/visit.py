@@ -20,11 +20,22 @@ _WEIGHT = """() => {
 
 
 class Visit:
-    """One window. `complaints` is empty as long as all is well."""
+    """One window. `complaints` is empty as long as all is well.
+
+    `home` is the domain of the installation: what is asked from elsewhere is a complaint.
+    """
 
     def __init__(
-        self, browser: Browser, *, width: int = 360, language: str = "en", theme: str = "light", scripts: bool = True
+        self,
+        browser: Browser,
+        *,
+        width: int = 360,
+        language: str = "en",
+        theme: str = "light",
+        scripts: bool = True,
+        home: str = "localhost",
     ) -> None:
+        self._home = home
         self.context: BrowserContext = browser.new_context(
             viewport={"width": width, "height": 800 if width < 600 else 900},
             locale=language,
@@ -46,7 +57,7 @@ class Visit:
 
     def _watch_request(self, request: Any) -> None:
         parts = urlsplit(request.url)
-        if parts.scheme != "data" and not (parts.hostname or "").endswith("localhost"):
+        if parts.scheme != "data" and not (parts.hostname or "").endswith(self._home):
             self.complaints.append(f"asked another host: {request.url}")
 
     def _hear_failure(self, request: Any) -> None:

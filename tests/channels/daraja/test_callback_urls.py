@@ -46,6 +46,8 @@ def test_practice_and_sandbox_may_use_http_local_addresses_and_tunnels(url):
         ("https://10.0.0.7/h/abc", "Safaricom can't reach this address from the internet."),
         ("https://[::1]/h/abc", "Safaricom can't reach this address from the internet."),
         ("https://tuzo.local/h/abc", "Safaricom can't reach this address from the internet."),
+        ("https://tuzo.local./h/abc", "Safaricom can't reach this address from the internet."),
+        ("https://localhost./h/abc", "Safaricom can't reach this address from the internet."),
     ],
 )
 def test_production_says_what_is_wrong(url, problem):
