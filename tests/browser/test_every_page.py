@@ -1,5 +1,7 @@
 """Each page of the list in a real browser: on phones and desks, in both languages, light and dark."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tenants.models import Role, User
@@ -19,11 +21,8 @@ def most_trusted(page: Page) -> Role:
     return Role.ORG_ADMIN if Role.ORG_ADMIN in page.roles else page.roles[0]
 
 
-@pytest.mark.parametrize("width", [PHONE, DESK])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["en", "sw"])
-def test_pages_are_sound_for_eyes_ears_and_fingers(chromium, house, language, theme, width):
-    wrong = {}
+def pages_seen(chromium, house, *, width: int, language: str, theme: str) -> Iterator[tuple[str, Visit]]:
+    """A window on each page in turn, for strangers and for the most trusted role that may see it."""
     for role in (None, *Role):
         visit = Visit(chromium, width=width, language=language, theme=theme)
         if role:
@@ -36,12 +35,30 @@ def test_pages_are_sound_for_eyes_ears_and_fingers(chromium, house, language, th
             response = visit.page.goto(address(page, house))
             assert response is not None
             assert response.status == 200, page
-            assert visit.page.locator("html").get_attribute("lang") == language
-            if complaints := visit.look_around():
-                wrong[f"{page} for {role or 'strangers'}"] = complaints
+            yield f"{page} for {role or 'strangers'}", visit
         visit.close()
 
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "sw"])
+def test_pages_are_sound_for_eyes_ears_and_fingers(chromium, house, language, theme, width):
+    wrong = {}
+    for page, visit in pages_seen(chromium, house, width=width, language=language, theme=theme):
+        assert visit.page.locator("html").get_attribute("lang") == language
+        if complaints := visit.look_around():
+            wrong[page] = complaints
+
     assert wrong == {}
+
+
+def test_nothing_runs_off_the_screen_where_a_desk_is_magnified_four_times(chromium, house):
+    wide = {}
+    for page, visit in pages_seen(chromium, house, width=DESK // 4, language="sw", theme="light"):
+        if scrolled := visit.scrolls_sideways():
+            wide[page] = scrolled
+
+    assert wide == {}
 
 
 def test_the_first_view_of_a_page_is_light(chromium, house):

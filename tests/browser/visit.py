@@ -68,14 +68,18 @@ class Visit:
         """Everything that is wrong with the page as it stands."""
         found, self.complaints = self.complaints, []
         found += [f"policy: {each}" for each in self.page.evaluate("window.violations")]
-        widths = self.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        if widths[0] > widths[1]:
-            found.append(f"scrolls sideways: {widths[0]} px on a screen of {widths[1]}")
+        found += filter(None, [self.scrolls_sideways()])
         checked = Axe().run(self.page, options={"runOnly": {"type": "tag", "values": _WCAG}})
         for violation in checked.response["violations"]:
             places = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
             found.append(f"axe {violation['id']}: {violation['help']}: {places}")
         return found
+
+    def scrolls_sideways(self) -> str:
+        """How much wider than the screen the page is; empty if it is not."""
+        root = "document.documentElement"
+        needed, there = self.page.evaluate(f"[{root}.scrollWidth, {root}.clientWidth]")
+        return f"scrolls sideways: {needed} px on a screen of {there}" if needed > there else ""
 
     def weight(self) -> dict[str, int]:
         """Bytes that came over the wire for this page, by path."""
