@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 ('callback_id', models.UUIDField(null=True)),
                 ('charge', models.DecimalField(decimal_places=2, max_digits=14, null=True)),
                 ('reversed_at', models.DateTimeField(null=True)),
-                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='channels.mpesachannel')),
+                ('channel', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='channels.mpesachannel')),
             ],
         ),
         migrations.CreateModel(
@@ -379,7 +379,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='payment',
-            index=models.Index(fields=['environment', 'account_reference', '-paid_at'], name='payment_reference'),
+            index=models.Index(fields=['channel', '-paid_at', '-id'], name='payment_of_channel'),
+        ),
+        migrations.AddIndex(
+            model_name='payment',
+            index=models.Index(fields=['environment', 'payer', '-paid_at', '-id'], name='payment_of_payer'),
+        ),
+        migrations.AddIndex(
+            model_name='payment',
+            index=models.Index(condition=models.Q(('account_reference', ''), _negated=True), fields=['environment', 'account_reference', '-paid_at'], name='payment_reference'),
+        ),
+        migrations.AddIndex(
+            model_name='payment',
+            index=models.Index(fields=['environment', 'amount', '-paid_at'], name='payment_amount'),
         ),
         migrations.AddIndex(
             model_name='payment',

@@ -21,7 +21,7 @@ class Payment(models.Model):
 
     id = UUIDv7Field(primary_key=True, prefix="pay")
     receipt = models.CharField(max_length=20)  # M-PESA's own number: TransID or MpesaReceiptNumber
-    channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="payments")
+    channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="payments", db_index=False)
     environment = models.CharField(max_length=10, choices=Environment.choices)  # the channel's, which never changes
     payer = models.CharField(max_length=128)  # the MSISDN as it came: plain, masked or hashed
     payer_name = models.CharField(max_length=120, blank=True)  # as M-PESA spells it; often only a first name
@@ -42,7 +42,14 @@ class Payment(models.Model):
         ]
         indexes = [
             models.Index(fields=["environment", "-paid_at", "-id"], name="payment_newest"),
-            models.Index(fields=["environment", "account_reference", "-paid_at"], name="payment_reference"),
+            models.Index(fields=["channel", "-paid_at", "-id"], name="payment_of_channel"),
+            models.Index(fields=["environment", "payer", "-paid_at", "-id"], name="payment_of_payer"),
+            models.Index(
+                fields=["environment", "account_reference", "-paid_at"],
+                condition=~Q(account_reference=""),  # tills have none
+                name="payment_reference",
+            ),
+            models.Index(fields=["environment", "amount", "-paid_at"], name="payment_amount"),
             models.Index(fields=["receipt"], name="payment_receipt"),
         ]
 
