@@ -21,8 +21,9 @@ from channels.sms.outbox import NewSms, queue_messages
 from loyalty import notifications
 from loyalty.accrual import AccrualTerms, Earned, StampTerms, add_stamp, earned_by
 from loyalty.members import member_code
-from loyalty.models import Member, PaymentOutcome, Program
+from loyalty.models import Member, PaymentOutcome, PointsEntry, Program
 from loyalty.tasks import award_points
+from loyalty.totals import Change, add_to_totals
 from payments.models import Payment
 from tenants.queue import enqueue
 
@@ -135,7 +136,7 @@ def give(awards: Sequence[Award], *, now: datetime) -> None:
     if not awards:
         return
     members = _lock_members(awards)
-    entries, rewards, messages = [], [], []
+    entries, changes, rewards, messages = [], [], [], []
     for award in sorted(awards, key=lambda award: award.payment.pk):
         payment, program, stamp = award.payment, award.rules.program, award.rules.stamp
         member = members[award.member_id]
@@ -143,6 +144,7 @@ def give(awards: Sequence[Award], *, now: datetime) -> None:
         if points := award.earned.points:
             member.points_balance += points
             entries.append((new_id(), member.pk, payment.pk, points, member.points_balance))
+            changes.append(Change(program.pk, payment.environment, PointsEntry.Kind.EARN, points))
             sentences.append(
                 notifications.points_earned(
                     language=program.language,
@@ -173,6 +175,7 @@ def give(awards: Sequence[Award], *, now: datetime) -> None:
     _insert(_INSERT_ENTRIES, entries, now=now)
     _insert(_INSERT_REWARDS, rewards, now=now)
     _update_members(members.values())
+    add_to_totals(changes, now=now)
     queue_messages(messages=messages, now=now)
 
 

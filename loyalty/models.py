@@ -229,6 +229,30 @@ class PointsEntry(models.Model):
         return f"{self.kind} {self.points:+d}"
 
 
+class PointsTotal(models.Model):
+    """How the points of one program's members changed on one day of Kenya's clock: what reports sum instead of entries.
+
+    Changes in the same commit as the entries. What members hold is the sum of all days.
+    """
+
+    id = UUIDv7Field(primary_key=True)
+    program = models.ForeignKey(Program, models.CASCADE, related_name="points_totals", db_index=False)
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    date = models.DateField()  # in Nairobi
+    earned = models.BigIntegerField(default=0)  # EARN
+    spent = models.BigIntegerField(default=0)  # REDEEM, not negative
+    corrected = models.BigIntegerField(default=0)  # all else: ADJUST, EXPIRE, REVERSE; negative where more was taken
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["program", "environment", "date"], name="points_total_once"),
+            models.CheckConstraint(condition=Q(earned__gte=0, spent__gte=0), name="points_total_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.date} {self.earned - self.spent + self.corrected:+d}"
+
+
 class Reward(models.Model):
     """Something a member may collect: given when a stamp card is full."""
 

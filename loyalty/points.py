@@ -12,6 +12,7 @@ import audit.services
 from audit.services import Actor
 from loyalty.members import lock_member
 from loyalty.models import Member, PointsEntry, Reward
+from loyalty.totals import Change, add_to_totals
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 
@@ -141,6 +142,7 @@ def _post_entry(member: Member, *, kind: PointsEntry.Kind, points: int, note: st
         raise InsufficientPoints(sentence % {"member": member, "held": f"{member.points_balance:,}"})
     member.points_balance += points
     member.save(update_fields=["points_balance"])
+    add_to_totals([Change(member.program_id, member.environment, kind, points)], now=now)
     return PointsEntry.objects.create(
         member=member, kind=kind, points=points, balance_after=member.points_balance, note=note, created_at=now
     )

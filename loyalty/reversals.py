@@ -14,6 +14,7 @@ from django.db import transaction
 from loyalty.members import lock_member
 from loyalty.models import Member, PaymentOutcome, PointsEntry, Reward
 from loyalty.tasks import take_back
+from loyalty.totals import Change, add_to_totals
 from payments.models import Payment
 from tenants.queue import enqueue
 
@@ -56,6 +57,7 @@ def _take_points(member: Member, outcome: PaymentOutcome, *, now: datetime) -> i
     if taken:
         member.points_balance -= taken
         kept = outcome.points - taken
+        add_to_totals([Change(member.program_id, member.environment, PointsEntry.Kind.REVERSE, -taken)], now=now)
         PointsEntry.objects.create(
             member=member,
             kind=PointsEntry.Kind.REVERSE,

@@ -3,18 +3,20 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
+from django.db.models import F
 from django.db.models.functions import Now
 
 from audit.ids import new_id
 from channels.models import MpesaChannel
-from payments.models import Payment
+from payments.models import DayTotal, HourTotal, Payment
 from payments.signals import payments_recorded
 from tenants.models import TenantActivity
 from tenants.queue import require_current_tenant
@@ -28,7 +30,7 @@ _INSERT_PAYMENTS = """
       FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::text[],
                   %s::text[], %s::text[], %s::timestamptz[], %s::uuid[]) AS given
         ON CONFLICT (channel_id, receipt) DO NOTHING
- RETURNING id, channel_id, receipt, amount, paid_at
+ RETURNING id, channel_id, receipt, amount, routed_to, paid_at
 """
 _ADD_NAMES = """
       WITH nameless AS (
@@ -50,6 +52,15 @@ _ADD_TO_DAY_TOTALS = """
         ON CONFLICT (channel_id, date) DO UPDATE
        SET payment_count = known.payment_count + excluded.payment_count, amount = known.amount + excluded.amount
 """
+_ADD_TO_HOUR_TOTALS = """
+    INSERT INTO payments_hourtotal AS known (id, channel_id, date, hour, routed_to, payment_count, amount)
+    SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::date[], %s::int[], %s::text[], %s::int[], %s::numeric[])
+        ON CONFLICT (channel_id, date, hour, routed_to) DO UPDATE
+       SET payment_count = known.payment_count + excluded.payment_count, amount = known.amount + excluded.amount
+"""
+
+
+_Sums = defaultdict[tuple[Any, ...], tuple[int, Decimal]]  # how many payments, and their KES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +87,7 @@ class NewPayment:
     channel_id: UUID
     receipt: str
     amount: Decimal
+    routed_to: str
     paid_at: datetime
 
 
@@ -84,8 +96,8 @@ def record_payments(*, reports: Sequence[PaymentReport]) -> list[NewPayment]:
     """Record money that M-PESA says has arrived, in the present tenant, and return the payments that are new.
 
     M-PESA repeats itself: one receipt may be reported by a confirmation, an STK result and a Pull, at once. The first
-    report wins; the rest change nothing, but a name that was missing is added. Day totals change and followers are
-    told in the same commit.
+    report wins; the rest change nothing, but a name that was missing is added. The totals of days and hours change and
+    followers are told in the same commit.
     """
     if not reports:
         return []
@@ -113,7 +125,7 @@ def record_payments(*, reports: Sequence[PaymentReport]) -> list[NewPayment]:
         if len(new) < len(ordered):
             _add_names(cursor, ordered, new)
         if new:
-            _add_to_day_totals(cursor, new)  # last: a reversal takes the payment first, too
+            _add_to_totals(cursor, new)  # last: a reversal takes the payment first, too
     if new:
         TenantActivity.objects.filter(tenant=require_current_tenant()).update(last_payment_at=Now())
         payments_recorded.send(sender=Payment, payment_ids=[payment.id for payment in new])
@@ -136,21 +148,36 @@ def _add_names(cursor: CursorWrapper, reports: Sequence[PaymentReport], new: Seq
         )
 
 
-def _add_to_day_totals(cursor: CursorWrapper, payments: Sequence[NewPayment]) -> None:
-    counts: dict[tuple[UUID, date], int] = defaultdict(int)
-    amounts: dict[tuple[UUID, date], Decimal] = defaultdict(Decimal)
+def note_given_back(payment: Payment) -> None:
+    """Take a payment that was just reversed out of what is left of its day and hour, in the caller's commit."""
+    paid_at = payment.paid_at.astimezone(NAIROBI)
+    change = {"reversed_count": F("reversed_count") + 1, "reversed_amount": F("reversed_amount") + payment.amount}
+    day = {"channel_id": payment.channel_id, "date": paid_at.date()}
+    DayTotal.objects.filter(**day).update(**change)
+    HourTotal.objects.filter(**day, hour=paid_at.hour, routed_to=payment.routed_to).update(**change)
+
+
+def note_charge(payment: Payment, charge: Decimal) -> None:
+    """Write down what M-PESA kept of a payment, unless that is known, and add it to its day, in the caller's commit."""
+    if Payment.objects.filter(pk=payment.pk, charge=None).update(charge=charge):
+        day = DayTotal.objects.filter(channel=payment.channel_id, date=payment.paid_at.astimezone(NAIROBI).date())
+        day.update(charges=F("charges") + charge)
+
+
+def _add_to_totals(cursor: CursorWrapper, payments: Sequence[NewPayment]) -> None:
+    """Days before hours, each in one order, as everybody takes them."""
+    days: _Sums = defaultdict(lambda: (0, Decimal(0)))
+    hours: _Sums = defaultdict(lambda: (0, Decimal(0)))
     for payment in payments:
-        day = (payment.channel_id, payment.paid_at.astimezone(NAIROBI).date())
-        counts[day] += 1
-        amounts[day] += payment.amount
-    days = sorted(counts)
-    cursor.execute(
-        _ADD_TO_DAY_TOTALS,
-        [
-            [new_id() for _ in days],
-            [channel_id for channel_id, _ in days],
-            [day for _, day in days],
-            [counts[day] for day in days],
-            [amounts[day] for day in days],
-        ],
-    )
+        paid_at = payment.paid_at.astimezone(NAIROBI)
+        day = (payment.channel_id, paid_at.date())
+        _add(days, day, payment.amount)
+        _add(hours, (*day, paid_at.hour, payment.routed_to), payment.amount)
+    for statement, sums in ((_ADD_TO_DAY_TOTALS, days), (_ADD_TO_HOUR_TOTALS, hours)):
+        rows = [(new_id(), *key, *sums[key]) for key in sorted(sums)]
+        cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _add(sums: _Sums, key: tuple[Any, ...], amount: Decimal) -> None:
+    count, total = sums[key]
+    sums[key] = (count + 1, total + amount)

@@ -7,7 +7,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 import audit.services
 from audit.services import Actor
@@ -17,12 +17,12 @@ from channels.daraja.results import StatusResult, read_status
 from channels.models import MpesaChannel
 from payments import questions
 from payments.initiator import Initiator, has_initiator
-from payments.models import DayTotal, Payment, Payout, Reversal, StatusQuery
+from payments.models import Payment, Payout, Reversal, StatusQuery
 from payments.money_out.kind import Sought
 from payments.money_out.payouts import PAYOUTS
 from payments.money_out.reversals import REVERSALS
 from payments.questions import QuestionKind
-from payments.services import NAIROBI
+from payments.services import note_charge
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 
@@ -143,9 +143,7 @@ def _complete(payment: Payment, found: StatusResult) -> None:
     if name:
         Payment.objects.filter(pk=payment.pk).update(payer_name=name)
     if charge is not None:
-        Payment.objects.filter(pk=payment.pk).update(charge=charge)
-        day = DayTotal.objects.filter(channel=payment.channel_id, date=payment.paid_at.astimezone(NAIROBI).date())
-        day.update(charges=F("charges") + charge)
+        note_charge(payment, charge)
 
 
 def _sought(question: StatusQuery) -> Sought | None:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Aggregate, Count, QuerySet, Sum, Value
 
 from audit.services import Actor
-from payments.queries import day_totals_of, payments_of
-from payments.searching import start_of
+from payments.models import HourTotal, Payment
+from payments.queries import day_totals_of
 from payments.services import NAIROBI
 
 _WEEK = timedelta(days=7)
@@ -55,11 +56,28 @@ class Today:
 def takings_today(*, actor: Actor, environment: str, now: datetime) -> Today:
     today = now.astimezone(NAIROBI).date()
     taken = _days(actor=actor, environment=environment, first=today, last=today)
-    before = payments_of(actor=actor).filter(
-        environment=environment, paid_at__gte=start_of(today - _WEEK), paid_at__lte=now - _WEEK
+    count, amount = _until(now - _WEEK, environment=environment)
+    return Today(sum_of(taken, day=today), count, amount)
+
+
+def _until(moment: datetime, *, environment: str) -> tuple[int, Decimal]:
+    """How many payments were made on that day up to that moment, and their KES: whole hours from their totals, and the
+    payments of the last one. One query."""
+    at = moment.astimezone(NAIROBI)
+    hours = HourTotal.objects.filter(channel__environment=environment, date=at.date(), hour__lt=at.hour)
+    begun = at.replace(minute=0, second=0, microsecond=0)
+    rest = Payment.objects.filter(environment=environment, paid_at__gte=begun, paid_at__lte=moment)
+    parts = _summed(hours, Sum("payment_count")).union(_summed(rest, Count("pk")), all=True)
+    return sum(count for count, _amount in parts), sum((amount for _count, amount in parts), Decimal(0))
+
+
+def _summed(rows: QuerySet[Any], count: Aggregate) -> QuerySet[Any, tuple[int, Decimal]]:
+    """One row with their number and KES, or none."""
+    grouped = rows.order_by().values(together=Value(1))
+    summed: QuerySet[Any, tuple[int, Decimal]] = grouped.annotate(number=count, kes=Sum("amount")).values_list(
+        "number", "kes"
     )
-    counted = before.order_by().aggregate(count=Count("pk"), amount=Sum("amount"))
-    return Today(sum_of(taken, day=today), counted["count"], counted["amount"] or Decimal(0))
+    return summed
 
 
 def days_of_month(*, actor: Actor, environment: str, month: date) -> list[Taken]:

@@ -97,6 +97,21 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='PointsTotal',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('environment', models.CharField(choices=[('PRACTICE', 'Practice: our simulator, no real money'), ('SANDBOX', "Safaricom's sandbox, no real money"), ('PRODUCTION', 'Live: real money')], max_length=10)),
+                ('date', models.DateField()),
+                ('earned', models.BigIntegerField(default=0)),
+                ('spent', models.BigIntegerField(default=0)),
+                ('corrected', models.BigIntegerField(default=0)),
+                ('program', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='points_totals', to='loyalty.program')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('program', 'environment', 'date'), name='points_total_once'), models.CheckConstraint(condition=models.Q(('earned__gte', 0), ('spent__gte', 0)), name='points_total_not_negative')],
+            },
+        ),
+        migrations.CreateModel(
             name='PaymentOutcome',
             fields=[
                 ('payment', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='outcome', serialize=False, to='payments.payment')),

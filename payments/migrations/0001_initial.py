@@ -345,6 +345,23 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='HourTotal',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('date', models.DateField()),
+                ('hour', models.PositiveSmallIntegerField()),
+                ('routed_to', models.CharField(blank=True, max_length=64)),
+                ('payment_count', models.PositiveIntegerField()),
+                ('amount', models.DecimalField(decimal_places=2, max_digits=16)),
+                ('reversed_count', models.PositiveIntegerField(db_default=0)),
+                ('reversed_amount', models.DecimalField(db_default=0, decimal_places=2, max_digits=16)),
+                ('channel', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='hour_totals', to='channels.mpesachannel')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('channel', 'date', 'hour', 'routed_to'), name='hour_total_once'), models.CheckConstraint(condition=models.Q(('hour__lte', 23)), name='hour_total_of_a_day'), models.CheckConstraint(condition=models.Q(('reversed_amount__lte', models.F('amount')), ('reversed_count__lte', models.F('payment_count'))), name='hour_total_reversed_within')],
+            },
+        ),
+        migrations.CreateModel(
             name='Invoice',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),

@@ -2,7 +2,7 @@
 
 from payments.models.agreements import Invoice, StandingOrder
 from payments.models.evidence import Pull, ReconciliationDay, ReconciliationItem, StatementLine
-from payments.models.money_in import DayTotal, Payment, PaymentRequest
+from payments.models.money_in import DayTotal, HourTotal, Payment, PaymentRequest
 from payments.models.money_out import (
     AllowedReceiver,
     MoneyOut,
@@ -18,6 +18,7 @@ __all__ = [
     "AllowedReceiver",
     "BalanceQuery",
     "DayTotal",
+    "HourTotal",
     "Invoice",
     "MoneyOut",
     "Payment",

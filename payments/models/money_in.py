@@ -82,6 +82,36 @@ class DayTotal(models.Model):
         return f"{self.date} KES {self.amount}"
 
 
+class HourTotal(models.Model):
+    """What one channel took in one hour of Kenya's clock for one program: what reports sum instead of payments.
+
+    Changes in the same commit as its payments. Charges are the day's alone: `DayTotal`.
+    """
+
+    id = UUIDv7Field(primary_key=True)
+    channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="hour_totals", db_index=False)
+    date = models.DateField()  # in Nairobi
+    hour = models.PositiveSmallIntegerField()  # 0 to 23, in Nairobi
+    routed_to = models.CharField(max_length=64, blank=True)  # as the payments have it
+    payment_count = models.PositiveIntegerField()
+    amount = models.DecimalField(max_digits=16, decimal_places=2)  # KES, before reversals
+    reversed_count = models.PositiveIntegerField(db_default=0)  # of that hour's payments, whenever they were reversed
+    reversed_amount = models.DecimalField(max_digits=16, decimal_places=2, db_default=0)  # KES
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "date", "hour", "routed_to"], name="hour_total_once"),
+            models.CheckConstraint(condition=Q(hour__lte=23), name="hour_total_of_a_day"),
+            models.CheckConstraint(
+                condition=Q(reversed_count__lte=F("payment_count"), reversed_amount__lte=F("amount")),
+                name="hour_total_reversed_within",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.date} {self.hour:02}:00 KES {self.amount}"
+
+
 class PaymentRequest(models.Model):
     """Our ask on a customer's phone (STK Push). Accepted is not paid: only M-PESA's answer settles it."""
 

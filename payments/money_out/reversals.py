@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from channels.daraja.client import Accepted
 from channels.daraja.explanations import Api
@@ -13,11 +13,11 @@ from channels.daraja.payloads import AsyncResult
 from channels.daraja.results import read_reversal
 from channels.daraja.verdicts import verdict_of
 from payments.initiator import Initiator
-from payments.models import DayTotal, Payment, Reversal
+from payments.models import Payment, Reversal
 from payments.money_out import tasks
 from payments.money_out.kind import Kind, Settled, Sought
 from payments.money_out.machine import Report
-from payments.services import NAIROBI
+from payments.services import note_given_back
 from payments.signals import payment_reversed
 from tenants.queue import enqueue
 
@@ -112,10 +112,7 @@ def _give_back(reversal: Reversal) -> None:
     unreversed = Payment.objects.filter(pk=payment.pk, reversed_at=None)
     if not unreversed.update(reversed_at=reversal.completed_at):
         return
-    day = payment.paid_at.astimezone(NAIROBI).date()
-    DayTotal.objects.filter(channel_id=payment.channel_id, date=day).update(
-        reversed_count=F("reversed_count") + 1, reversed_amount=F("reversed_amount") + payment.amount
-    )
+    note_given_back(payment)
     payment_reversed.send(sender=Payment, payment_id=payment.pk)
 
 

@@ -1,4 +1,4 @@
-"""What customers paid. Day totals answer where they can; by program and by hour the payments of the period are counted.
+"""What customers paid, summed from the totals of days and hours, which change in the same commit as the payments.
 
 What was given back is shown on the day, hour and program of its payment, whenever it was given back.
 """
@@ -6,20 +6,17 @@ What was given back is shown on the day, hour and program of its payment, whenev
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from operator import add
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 
 from channels.mapping import known_programs
 from channels.models import MpesaChannel
-from payments.models import DayTotal
+from payments.models import DayTotal, HourTotal
 from payments.reports.period import Period
-from payments.services import NAIROBI
 from tenants.spreadsheets import Cell
 
 NOTHING = Decimal("0.00")
@@ -30,11 +27,11 @@ _DAY_SUMS = {
     "given_back": Coalesce(Sum("reversed_amount"), NOTHING),
     "kept": Coalesce(Sum("charges"), NOTHING),
 }
-_SUMS = "count(*), sum(amount), coalesce(sum(amount) FILTER (WHERE reversed_at IS NOT NULL), 0.00)"
-_PERIOD = "environment = %s AND paid_at >= %s AND paid_at < %s"
-_BY_PROGRAM = f"SELECT routed_to, {_SUMS} FROM payments_payment WHERE {_PERIOD} GROUP BY 1 ORDER BY 3 DESC"  # noqa: S608
-# Nairobi is whole hours from UTC, so that the hours of both begin together; binning is far cheaper than converting.
-_BY_HOUR = f"SELECT date_bin('1 hour', paid_at, 'epoch'), {_SUMS} FROM payments_payment WHERE {_PERIOD} GROUP BY 1"  # noqa: S608
+_HOUR_SUMS = {
+    "count": Sum("payment_count"),
+    "taken": Sum("amount"),
+    "given_back": Sum("reversed_amount"),
+}
 
 
 def takings_by_day(environment: str, period: Period) -> Sequence[Sequence[Cell]]:
@@ -51,19 +48,15 @@ def takings_by_channel(environment: str, period: Period) -> Sequence[Sequence[Ce
 
 def takings_by_program(environment: str, period: Period) -> Sequence[Sequence[Cell]]:
     names = known_programs()
-    return [
-        (names.get(code, code) if code else gettext("No program"), *sums)
-        for code, *sums in _fetch(_BY_PROGRAM, environment, period)
-    ]
+    sums = _hour_totals(environment, period).values_list("routed_to").annotate(**_HOUR_SUMS).order_by(Sum("amount").desc())
+    return [(names.get(code, code) if code else gettext("No program"), *rest) for code, *rest in sums]
 
 
 def takings_by_hour(environment: str, period: Period) -> Sequence[Sequence[Cell]]:
     """The hours of Kenya's clock, all days of the period together."""
-    by_hour = dict.fromkeys(range(24), (0, NOTHING, NOTHING))
-    for moment, *more in _fetch(_BY_HOUR, environment, period):
-        hour = moment.astimezone(NAIROBI).hour
-        by_hour[hour] = tuple(map(add, by_hour[hour], more))
-    return [(f"{hour:02}:00", *sums) for hour, sums in by_hour.items()]
+    sums = _hour_totals(environment, period).order_by().values_list("hour").annotate(**_HOUR_SUMS)
+    by_hour = {hour: tuple(rest) for hour, *rest in sums}
+    return [(f"{hour:02}:00", *by_hour.get(hour, (0, NOTHING, NOTHING))) for hour in range(24)]
 
 
 def sums_by_channel(environment: str, period: Period) -> dict[UUID, Mapping[str, Any]]:
@@ -85,16 +78,13 @@ def _day_totals(environment: str, period: Period) -> QuerySet[DayTotal]:
     return DayTotal.objects.filter(channel__environment=environment, date__range=(period.first, period.last))
 
 
+def _hour_totals(environment: str, period: Period) -> QuerySet[HourTotal]:
+    return HourTotal.objects.filter(channel__environment=environment, date__range=(period.first, period.last))
+
+
 def _figures(sums: Mapping[str, Any] | None) -> tuple[int, Decimal, Decimal, Decimal, Decimal]:
     """Payments, what they brought, what was given back, what M-PESA kept as far as it has said, and what is left."""
     if sums is None:
         return 0, NOTHING, NOTHING, NOTHING, NOTHING
     taken, given_back, kept = sums["taken"], sums["given_back"], sums["kept"]
     return int(sums["count"]), taken, given_back, kept, taken - given_back - kept
-
-
-def _fetch(query: str, environment: str, period: Period) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, [environment, period.start, period.end])
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

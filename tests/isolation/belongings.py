@@ -16,11 +16,12 @@ from audit.ids import public_id
 from audit.models import AuditEntry, AuditRow, PlatformAuditEntry
 from audit.services import Actor
 from channels.models import ChannelRun, IdempotencyKey, MpesaChannel, Problem, SmsMessage
-from loyalty.models import AccrualRule, Member, PaymentOutcome, PointsEntry, Program, Reward, StampRule
+from loyalty.models import AccrualRule, Member, PaymentOutcome, PointsEntry, PointsTotal, Program, Reward, StampRule
 from payments.models import (
     AllowedReceiver,
     BalanceQuery,
     DayTotal,
+    HourTotal,
     Invoice,
     Payment,
     PaymentRequest,
@@ -165,7 +166,9 @@ class Belongings:
             ),
             PointsEntry.objects.create(kind="EARN", points=50, balance_after=50, created_at=now, **given),
             Reward.objects.create(description="free", created_at=now, **given),
+            PointsTotal.objects.create(program=program, environment=channel.environment, date=now.date(), earned=50),
             DayTotal.objects.create(channel=channel, date=now.date(), payment_count=2, amount=Decimal(10_000)),
+            HourTotal.objects.create(channel=channel, date=now.date(), hour=9, payment_count=2, amount=Decimal(10_000)),
             PaymentRequest.objects.create(
                 phone_number="254712345126", amount=5000, transaction_desc="x", requested_by="x", **common
             ),

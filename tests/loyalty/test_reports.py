@@ -4,9 +4,9 @@ from django.db import connection
 
 from audit.services import system_actor
 from loyalty.members import enrol_member
-from loyalty.models import Member
+from loyalty.models import Member, PointsTotal
 from loyalty.points import adjust_points
-from loyalty.reports import UnequalBalance, find_unequal_balances
+from loyalty.reports import UnequalBalance, UnequalTotal, find_unequal_balances, find_unequal_totals
 from tests.loyalty.conftest import NOW
 
 
@@ -35,12 +35,23 @@ def test_a_balance_that_no_entry_explains_is_found(members):
     ]
 
 
+def test_a_total_that_is_not_what_the_members_hold_is_found(members):
+    assert find_unequal_totals() == []
+    PointsTotal.objects.update(spent=5)
+
+    assert find_unequal_totals() == [UnequalTotal(members[0].program_id, "PRACTICE", 20, 25)]
+
+
 def test_the_command_agrees_or_names_the_member(in_acme, members, capsys):
     call_command("check_points")
     assert capsys.readouterr().out == "The points of 2 businesses agree with their entries.\n"
 
     connection.set_tenant(in_acme)
     Member.objects.filter(code="GOLD1").update(points_balance=26)
-    with pytest.raises(CommandError, match="Members whose points their entries don't explain: 1"):
+    with pytest.raises(CommandError, match="Members and programs whose points their entries don't explain: 2"):
         call_command("check_points")
-    assert capsys.readouterr().out == "acme: member GOLD1 holds 26 points, the entries sum to 25.\n"
+    assert capsys.readouterr().out == (
+        "acme: member GOLD1 holds 26 points, the entries sum to 25.\n"
+        f"acme: the members of program {members[0].program_id} hold 26 points in PRACTICE,"
+        " the totals by day sum to 25.\n"
+    )

@@ -15,7 +15,8 @@ from channels.models import Environment
 from loyalty.accrual import AccrualTerms
 from loyalty.models import Member, PointsEntry, Program
 from loyalty.services import create_program
-from payments.models import DayTotal, Payment, Payout, PayoutBatch
+from loyalty.totals import Change, add_to_totals
+from payments.models import DayTotal, HourTotal, Payment, Payout, PayoutBatch
 from payments.reports import chart
 from payments.reports.period import MOST_DAYS, Period, Preset, preset_period, read_period
 from payments.reports.registry import make_report
@@ -80,6 +81,18 @@ def shop(acme):
                 created_at=paid_at,
                 reversed_at=paid_at if is_reversed else None,
             )
+            hours, _created = HourTotal.objects.get_or_create(
+                channel=channel,
+                date=paid_at.date(),
+                hour=paid_at.hour,
+                routed_to=program,
+                defaults={"payment_count": 0, "amount": 0},
+            )
+            hours.payment_count += 1
+            hours.amount += Decimal(amount)
+            hours.reversed_count += is_reversed
+            hours.reversed_amount += Decimal(amount) if is_reversed else 0
+            hours.save()
     return acme
 
 
@@ -215,6 +228,7 @@ def test_points_that_members_hold(shop, report):
             PointsEntry.objects.create(
                 member=member, kind=kind, points=points, balance_after=balance, note="x", created_at=timezone.now()
             )
+            add_to_totals([Change(program.pk, "PRACTICE", kind, points)], now=timezone.now())
 
     past, _ = report("points-liability")
     assert past == [("VIP", 2, 70, 0, 0, 0, 0)]  # what is held is today's, what changed is the period's
@@ -230,6 +244,7 @@ def test_points_that_changed_in_the_period(shop, actor):
             PointsEntry.objects.create(
                 member=member, kind=kind, points=points, balance_after=balance, note="x", created_at=now
             )
+            add_to_totals([Change(member.program_id, "PRACTICE", kind, points)], now=now)
         table = make_report(
             actor=actor(),
             name="points-liability",
