@@ -6,14 +6,27 @@ from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
+from audit.services import verify_chain
+from channels.models import SmsMessage
 from config.demo_payments import make_payments
-from loyalty.models import Member, PaymentOutcome, PointsEntry
-from payments.models import DayTotal, Payment
+from loyalty.models import Member, PaymentOutcome, PointsEntry, PointsTotal
+from loyalty.reports import find_unequal_balances, find_unequal_totals
+from payments.models import (
+    DayTotal,
+    HourTotal,
+    Payment,
+    PaymentRequest,
+    Payout,
+    PayoutBatch,
+    PayoutEntry,
+    ReconciliationItem,
+    Reversal,
+)
 from payments.services import NAIROBI
 from tenants import provisioning
 from tenants.models import Tenant
 
-COUNT = 400
+COUNT = 1000
 
 
 @pytest.fixture
@@ -21,7 +34,7 @@ def soko(committed, monkeypatch):
     monkeypatch.setattr(provisioning, "_steps", {"schema": provisioning._steps["schema"]})
     lines = list(make_payments(count=COUNT, now=timezone.now()))
     tenant = Tenant.objects.get(slug=f"soko-{COUNT}")
-    assert lines[-1].startswith("Soko 400 is ready: owner@soko-400.example at ")
+    assert lines[-1].startswith("Soko 1,000 is ready: owner@soko-1000.example at ")
     return tenant
 
 
@@ -37,6 +50,13 @@ def test_payments_totals_outcomes_and_points_agree(soko):
         payment = Payment.objects.first()
         day = payment.paid_at.astimezone(NAIROBI).date()
         assert DayTotal.objects.filter(channel=payment.channel_id, date=day).exists()
+        by_hour = HourTotal.objects.aggregate(
+            count=Sum("payment_count"), amount=Sum("amount"), back=Sum("reversed_amount")
+        )
+        given_back = Reversal.objects.aggregate(back=Sum("payment__amount"))
+        assert by_hour == {"count": paid["count"], "amount": paid["amount"], **given_back}
+        assert Reversal.objects.exclude(payment__reversed_at=None).exclude(payment__outcome__points__gt=0).exists()
+        assert DayTotal.objects.aggregate(back=Sum("reversed_amount")) == given_back
         earned = PaymentOutcome.objects.filter(points__gt=0)
         assert earned.count() == PointsEntry.objects.count() > 0
         newest = PointsEntry.objects.filter(member=OuterRef("pk")).order_by("-created_at", "-payment")
@@ -48,8 +68,25 @@ def test_payments_totals_outcomes_and_points_agree(soko):
         assert not members.exclude(points_balance=F("last")).exists()
 
 
+def test_reports_tell_what_members_hold_and_the_trail_holds(soko):
+    with tenant_context(soko):
+        assert find_unequal_balances() == find_unequal_totals() == []
+        assert PointsTotal.objects.exists()
+        trail = verify_chain()
+        assert (trail.rows >= COUNT // 10, trail.problem) == (True, "")
+
+
+def test_there_is_something_in_every_long_list(soko):
+    with tenant_context(soko):
+        assert SmsMessage.objects.count() == COUNT
+        assert Payout.objects.count() == PayoutBatch.objects.aggregate(sum=Sum("payout_count"))["sum"] == COUNT // 10
+        assert PayoutEntry.objects.count() == 2 * Payout.objects.count()
+        assert PaymentRequest.objects.exists()
+        assert ReconciliationItem.objects.filter(day__status="DIFFERS").exists()
+
+
 def test_the_same_number_is_the_same_business_made_once(soko):
-    assert list(make_payments(count=COUNT, now=timezone.now())) == ["Soko 400 is there already."]
+    assert list(make_payments(count=COUNT, now=timezone.now())) == ["Soko 1,000 is there already."]
     with tenant_context(soko):
         assert Payment.objects.count() == COUNT
 
