@@ -41,6 +41,19 @@ def mask(msisdn: str) -> str:
     return msisdn if "*" in msisdn else "****"
 
 
+def masks(msisdn: str) -> list[str]:
+    """The ways in which M-PESA may write a whole number: its first digits, stars, its last three, perhaps with spaces.
+
+    Its versions differ in how many: `2547 ***** 126`, `254******126`, `25471****126`.
+    """
+    return [
+        f"{msisdn[:shown]}{space}{'*' * hidden}{space}{msisdn[-3:]}"
+        for shown in (3, 4, 5, 6)
+        for hidden in (3, 4, 5, 6, 7)
+        for space in ("", " ")
+    ]
+
+
 def sha256_hex(msisdn: str) -> str:
     """Hash the 12 digits, lower-case hex, as C2B version 1 is presumed to (section 8).
 

@@ -149,7 +149,10 @@ def _fill(cursor: CursorWrapper, values: dict[str, Any]) -> Iterator[str]:
     for what, statement in demo_rows.STATEMENTS.items():
         began = time.monotonic()
         cursor.execute(statement, values)
-        yield f"{what}: {cursor.rowcount:,} rows in {time.monotonic() - began:.1f} s"
+        rows = cursor.rowcount
+        if table := demo_rows.COUNTED.get(what):
+            cursor.execute(f"ANALYZE {connection.ops.quote_name(table)}")
+        yield f"{what}: {rows:,} rows in {time.monotonic() - began:.1f} s"
 
 
 def _decide(number: int) -> str:

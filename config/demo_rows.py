@@ -236,3 +236,10 @@ STATEMENTS = {
     "requests": _REQUESTS,
     "reconciliation": _RECONCILED,
 }
+# PostgreSQL would join them blindly: nobody counts rows of a transaction that is still open.
+COUNTED = {
+    "payments": "payments_payment",
+    "members": "loyalty_member",
+    "outcomes": "loyalty_paymentoutcome",
+    "points": "loyalty_pointsentry",
+}

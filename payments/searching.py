@@ -1,20 +1,42 @@
-"""Finding payments as people ask for them: “did she pay?”, with whatever they have at hand."""
+"""Finding payments as people ask for them: “did she pay?”, with whatever they have at hand.
+
+No search reads a million rows. What is typed whole (a receipt, a number, an amount, an account number) is found by an
+index, at any age. A part of a name or of an account number is looked for among the newest payments only:
+docs/adr/0021-whole-words-by-index-parts-among-the-newest.md.
+"""
 
 import re
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from audit.services import Actor
-from channels.msisdn import InvalidPhoneNumber, normalise, sha256_hex
+from channels.msisdn import InvalidPhoneNumber, masks, normalise, sha256_hex
 from payments.models import Payment
 from payments.queries import payments_of
 from payments.services import NAIROBI
 
+LOOKED_THROUGH = 20_000  # payments, where no index answers
+
 _AMOUNT = re.compile(r"(?:KES|KSH)?\.? ?([0-9][0-9,]{0,11}(?:\.[0-9]{1,2})?)(?:/=)?", re.IGNORECASE)
 _RECEIPT = re.compile(r"(?=.*[0-9])(?=.*[A-Z])[A-Z0-9]{10}")
+_PAYERS_THAT_ARE = """
+    SELECT payer
+      FROM unnest(%s::text[]) AS payer
+     WHERE EXISTS (SELECT FROM payments_payment AS known WHERE known.environment = %s AND known.payer = payer.payer)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Payments that fit. Those of `looked_back_to` and older were not looked at; None: all were."""
+
+    rows: QuerySet[Payment]
+    looked_back_to: datetime | None = None
 
 
 def search_payments(
@@ -25,22 +47,32 @@ def search_payments(
     since: date | None = None,
     until: date | None = None,
     channel_id: UUID | None = None,
-) -> QuerySet[Payment]:
-    """Payments of one environment that fit all that is given. Days are Kenya's, `until` is the last one.
+    before: datetime | None = None,
+) -> Found:
+    """Payments of one environment that fit all that is given. Days are Kenya's, `until` is the last one; `before` is
+    where a search that did not look at all goes on: its `looked_back_to`.
 
     `text` is a receipt, a phone number in any local form, an amount, what the customer typed as account number, or a
-    part of a name: its form decides. A whole account number wins over beginnings and names, because an index knows it.
-    A masked number is found by what M-PESA left of it.
+    part of a name: its form decides. A whole account number wins over beginnings and names. A masked number is found by
+    what M-PESA left of it.
     """
-    rows = payments_of(actor=actor).filter(environment=environment)
+    days = payments_of(actor=actor).filter(environment=environment)
     if since:
-        rows = rows.filter(paid_at__gte=start_of(since))
+        days = days.filter(paid_at__gte=start_of(since))
     if until:
-        rows = rows.filter(paid_at__lt=start_of(until + timedelta(days=1)))
-    if channel_id:
-        rows = rows.filter(channel_id=channel_id)
+        days = days.filter(paid_at__lt=start_of(until + timedelta(days=1)))
+    if before:
+        days = days.filter(paid_at__lte=before)
+    rows = days.filter(channel_id=channel_id) if channel_id else days
     typed = " ".join(text.split())
-    return _with(rows, typed) if typed else rows
+    if not typed:
+        return Found(rows)
+    whole = _whole(typed, environment)
+    if whole is None:
+        return _among_the_newest(rows, _parts(typed))
+    if channel_id:  # which the index that finds them does not know
+        return _among_the_newest(days.filter(whole), Q(channel_id=channel_id))
+    return Found(rows.filter(whole))
 
 
 def start_of(day: date) -> datetime:
@@ -48,26 +80,48 @@ def start_of(day: date) -> datetime:
     return datetime.combine(day, time.min, tzinfo=NAIROBI)
 
 
-def _with(rows: QuerySet[Payment], typed: str) -> QuerySet[Payment]:
-    reference = Q(account_reference__in={typed, typed.upper(), typed.lower()})
+def _among_the_newest(rows: QuerySet[Payment], wanted: Q) -> Found:
+    """Those of `rows`, which an index gives by age, that are wanted; the newest `LOOKED_THROUGH` are looked at."""
+    by_age = rows.order_by("-paid_at").values_list("paid_at", flat=True)
+    first_left_out = by_age[LOOKED_THROUGH : LOOKED_THROUGH + 1].first()
+    if first_left_out is not None:
+        rows = rows.filter(paid_at__gt=first_left_out)
+    return Found(rows.filter(wanted), first_left_out)
+
+
+def _whole(typed: str, environment: str) -> Q | None:
+    """What is known by an index, if that is what was typed."""
+    reference = Q(account_reference__in=[typed, typed.upper(), typed.lower()])
+    other = _known_otherwise(typed, environment)
+    if Payment.objects.filter(reference, environment=environment).exists():
+        return reference | other if other else reference
+    return other
+
+
+def _known_otherwise(typed: str, environment: str) -> Q | None:
+    """A phone number, an amount or a receipt."""
     try:
-        return rows.filter(reference | _paid_from(normalise(typed)))
+        return Q(payer__in=_payers(normalise(typed), environment))
     except InvalidPhoneNumber:
         pass
     if amount := _AMOUNT.fullmatch(typed):
-        return rows.filter(reference | Q(amount=Decimal(amount[1].replace(",", ""))))
+        return Q(amount=Decimal(amount[1].replace(",", "")))
     if _RECEIPT.fullmatch(typed.upper()):
-        return rows.filter(reference | Q(receipt=typed.upper()))
-    if rows.filter(reference).exists():
-        return rows.filter(reference)
-    beginning = Q(receipt__startswith=typed.upper())
+        return Q(receipt=typed.upper())
+    return None
+
+
+def _payers(msisdn: str, environment: str) -> list[str]:
+    """The ways in which payers of that number came: plain, hashed, masked. Asked one by one, each of the index: for a
+    long list of which few exist PostgreSQL would rather read the newest payments."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PAYERS_THAT_ARE, [[msisdn, sha256_hex(msisdn), *masks(msisdn)], environment])
+        return [payer for (payer,) in cursor.fetchall()]
+
+
+def _parts(typed: str) -> Q:
+    """The beginning of a receipt or account number, or something in a name."""
+    parts = Q(receipt__startswith=typed.upper())
     for spelling in (typed, typed.upper(), typed.lower()):  # cheaper than folding the case of every row
-        beginning |= Q(account_reference__startswith=spelling)
-    name = Q(payer_name__contains=typed.upper()) | Q(payer_name__contains=typed.title())
-    return rows.filter(beginning | name)
-
-
-def _paid_from(msisdn: str) -> Q:
-    """Plain, hashed, or masked: M-PESA leaves the first digits and the last three."""
-    masked = Q(payer__contains="*", payer__startswith=msisdn[:4], payer__endswith=msisdn[-3:])
-    return Q(payer__in=[msisdn, sha256_hex(msisdn)]) | masked
+        parts |= Q(account_reference__startswith=spelling)
+    return parts | Q(payer_name__contains=typed.upper()) | Q(payer_name__contains=typed.title())

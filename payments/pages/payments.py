@@ -1,7 +1,7 @@
 """Payments: the list with its search, one payment with what happened to it, giving one back, the days."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -37,24 +37,47 @@ def payments(request: HttpRequest) -> HttpResponse:
     channels = list(channels_of(actor=actor).filter(environment=environment).order_by("name"))
     form = SearchForm(request.GET, channels=channels)
     wanted = form.cleaned_data if form.is_valid() else {}
-    rows = search_payments(
+    found = search_payments(
         actor=actor,
         environment=environment,
         text=wanted.get("q", ""),
         since=wanted.get("since"),
         until=wanted.get("until"),
         channel_id=wanted.get("channel"),
+        before=_before(request),
     )
-    page = newest_first(request, rows if form.is_valid() else rows.none(), moment="paid_at")
+    page = newest_first(request, found.rows if form.is_valid() else found.rows.none(), moment="paid_at")
     notes = timeline.notes_of(actor=actor, payment_ids=[row.pk for row in page.rows])
     context = {
         "form": form,
         "page": page,
         "rows": [(row, notes.get(row.pk, "")) for row in page.rows],
         "is_search": any(wanted.values()),
+        "looked_back_to": found.looked_back_to,
+        "further_back": _further_back(request, found.looked_back_to),
         "has_many_channels": len(channels) > 1,
     }
     return render(request, "payments/payments.html", context, status=form.status)
+
+
+def _before(request: HttpRequest) -> datetime | None:
+    """Where a search goes on, as `_further_back` wrote it; what can't be read is nowhere."""
+    try:
+        moment = datetime.fromisoformat(request.GET.get("before", ""))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _further_back(request: HttpRequest, looked_back_to: datetime | None) -> str:
+    """The address of the same search among the payments that were not looked at."""
+    if looked_back_to is None:
+        return ""
+    parameters = request.GET.copy()
+    for name in ("newer", "older"):
+        parameters.pop(name, None)
+    parameters["before"] = looked_back_to.isoformat()
+    return f"?{parameters.urlencode()}"
 
 
 @for_members

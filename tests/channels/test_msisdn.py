@@ -89,6 +89,12 @@ def test_masking_never_shows_what_is_no_whole_number():
     assert msisdn.mask("0708374149") == "****"
 
 
+@pytest.mark.parametrize("written", ["2547 ***** 126", "254******126", "25470****126", "2547****126"])
+def test_the_ways_in_which_m_pesa_masks_are_known(written):
+    assert written in msisdn.masks("254708374126")
+    assert written not in msisdn.masks("254708374127")
+
+
 def test_only_twelve_plain_digits_are_a_plain_number():
     assert msisdn.is_plain("254708374149")
     assert not msisdn.is_plain("0708374149")

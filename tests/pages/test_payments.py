@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 
 import pytest
 from django.utils import timezone
@@ -12,6 +13,7 @@ from audit.ids import public_id
 from channels.models import Environment, SmsMessage
 from loyalty.awards import award_payments
 from loyalty.models import AccrualRule, Member, PaymentOutcome, Program
+from payments import searching
 from payments.models import Payment, PaymentRequest, Reversal
 from payments.services import PaymentReport, record_payments
 from tenants.models import InboundCallback, Role
@@ -122,6 +124,43 @@ def test_a_payment_is_found_by_its_channel(known, acme, browser, member_of):
 
     assert receipts(client, f"?channel={known}") == ["UKL0000003"]
     assert client.get("/payments/?channel=x").status_code == 422
+
+
+def test_parts_are_looked_for_among_the_newest_and_then_further_back(known, acme, browser, member_of, monkeypatch):
+    monkeypatch.setattr(searching, "LOOKED_THROUGH", 1)
+    client = browser(member_of(acme, Role.USER))
+
+    def look(query):
+        page = client.get(f"/payments/{query}").content.decode()
+        further = re.search(r'href="([^"]+)">Look further back', page)
+        return re.findall(r">(UKL\d{7})</a>", page), unescape(further[1]) if further else ""
+
+    found, further = look("?q=kam")
+    assert (found, further) == ([], "?q=kam&before=2026-11-19T21%3A00%3A00%2B00%3A00")
+    found, further = look(further)
+    assert (found, "before=2026-11-19T20%3A59" in further) == ([], True)
+    assert look(further) == (["UKL0000001"], "")
+    assert look("?q=kam&before=yesterday")[1] == "?q=kam&before=2026-11-19T21%3A00%3A00%2B00%3A00"
+
+
+@pytest.mark.parametrize("query", ["?q=0712+345+126", "?q=UKL0000001", "?q=VIP001", "", "?until=2026-11-19"])
+def test_what_is_typed_whole_is_found_at_any_age(known, acme, browser, member_of, monkeypatch, query):
+    monkeypatch.setattr(searching, "LOOKED_THROUGH", 0)
+    client = browser(member_of(acme, Role.USER))
+
+    assert receipts(client, query)[-1] == "UKL0000001"
+    assert "Look further back" not in words(client.get(f"/payments/{query}"))
+
+
+def test_with_a_channel_an_amount_is_looked_for_among_the_newest_that_have_it(
+    known, acme, browser, member_of, monkeypatch
+):
+    client = browser(member_of(acme, Role.USER))
+    assert receipts(client, f"?q=7&channel={known}") == ["UKL0000003"]
+
+    monkeypatch.setattr(searching, "LOOKED_THROUGH", 0)
+    assert receipts(client, f"?q=7&channel={known}") == []
+    assert "Look further back" in words(client.get(f"/payments/?q=7&channel={known}"))
 
 
 def test_a_day_that_is_none_says_so_and_stays(known, acme, browser, member_of):
