@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import Aggregate, Count, QuerySet, Sum, Value
+from django.db.models.functions import Coalesce
 
 from audit.services import Actor
 from payments.models import HourTotal, Payment
@@ -72,11 +73,11 @@ def _until(moment: datetime, *, environment: str) -> tuple[int, Decimal]:
 
 
 def _summed(rows: QuerySet[Any], count: Aggregate) -> QuerySet[Any, tuple[int, Decimal]]:
-    """One row with their number and KES, or none."""
+    """One row: their number, and their KES."""
     grouped = rows.order_by().values(together=Value(1))
-    summed: QuerySet[Any, tuple[int, Decimal]] = grouped.annotate(number=count, kes=Sum("amount")).values_list(
-        "number", "kes"
-    )
+    summed: QuerySet[Any, tuple[int, Decimal]] = grouped.annotate(
+        number=Coalesce(count, 0), kes=Coalesce(Sum("amount"), Decimal(0))
+    ).values_list("number", "kes")
     return summed
 
 

@@ -137,6 +137,8 @@ def test_today_is_compared_with_the_same_weekday_up_to_the_same_minute(acme, pay
 
     with tenant_context(acme):
         today = takings_today(actor=clerk, environment=Environment.PRACTICE, now=NOON)
+        nothing = takings_today(actor=clerk, environment=Environment.PRODUCTION, now=NOON)
 
     assert (today.taken.count, today.taken.amount) == (1, Decimal("246.00"))
     assert (today.count_before, today.amount_before, today.change_percent) == (3, Decimal("123.00"), 100)
+    assert (nothing.taken.count, nothing.count_before, nothing.amount_before) == (0, 0, 0)

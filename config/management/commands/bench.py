@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.benchmarks import apply, ingest, pages, payouts
 from config.benchmarks.table import as_text
@@ -22,3 +22,6 @@ class Command(BaseCommand):
         else:
             lines = _BENCHMARKS[options["which"]].run(seconds=options["seconds"])
         self.stdout.write(as_text(lines))
+        missed = sum(line.is_kept is False for line in lines)
+        if missed:
+            raise CommandError(f"Budgets that were missed: {missed}.")
