@@ -47,7 +47,6 @@ def report(request: HttpRequest, report_name: str) -> HttpResponse:
     )
     context: dict[str, Any] = {
         "table": table,
-        "rows": [list(zip(row, table.columns, strict=True)) for row in table.rows],
         "totals": list(zip(table.totals, table.columns, strict=True)),
         "chart": chart.draw(table),
         "form": form,

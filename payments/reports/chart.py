@@ -12,6 +12,7 @@ from payments.reports.table import Kind, ReportTable
 
 WIDTH, HEIGHT = 400, 210
 _TOP, _BOTTOM, _LEFT = 12, 184, 46  # of the field that the bars stand in
+_MOST_BARS = 120  # that a pointer can rest on one by one
 _MOST_NAMES = 6  # under the bars; more would run into each other
 _LONGEST_NAME = 9
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
@@ -23,7 +24,7 @@ class Bar:
     y: str
     width: str
     height: str
-    title: str  # what a pointer that rests on it shows
+    title: str  # what a pointer that rests on it shows; nothing where there are too many to tell apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,13 @@ class Chart:
     names: Sequence[Mark]
     lines: Sequence[Mark]
     sentence: str  # for who can't see it
+
+    @property
+    def outline(self) -> str:
+        """All bars as one path, where they are too many and too thin to be told apart; else empty."""
+        if len(self.bars) <= _MOST_BARS:
+            return ""
+        return "".join(f"M{bar.x} {bar.y}h{bar.width}v{bar.height}h-{bar.width}z" for bar in self.bars)
 
 
 def draw(table: ReportTable) -> Chart | None:
@@ -58,9 +66,11 @@ def draw(table: ReportTable) -> Chart | None:
     for number, (row, value) in enumerate(zip(table.rows, values, strict=True)):
         middle = _LEFT + slot * number + slot / 2
         height = (_BOTTOM - _TOP) * max(value, Decimal(0)) / top
-        word = _name(row[0])
-        bars.append(Bar(_at(middle - width / 2), _at(_BOTTOM - height), _at(width), _at(height), f"{word}: {value:,}"))
-        if number % every == 0:
+        is_named, is_titled = number % every == 0, len(values) <= _MOST_BARS
+        word = _name(row[0]) if is_named or is_titled else ""
+        title = f"{word}: {value:,}" if is_titled else ""
+        bars.append(Bar(_at(middle - width / 2), _at(_BOTTOM - height), _at(width), _at(height), title))
+        if is_named:
             names.append(Mark(_at(middle), word if len(word) <= _LONGEST_NAME else f"{word[: _LONGEST_NAME - 1]}…"))
     best = table.rows[values.index(highest)][0]
     unit = "KES " if column.kind == Kind.MONEY else ""

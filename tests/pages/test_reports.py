@@ -384,6 +384,8 @@ def test_two_years_of_bars_have_few_names():
     drawn = chart.draw(table_of(*range(MOST_DAYS)))
 
     assert len(drawn.bars) == MOST_DAYS
+    assert drawn.outline.count("z") == MOST_DAYS  # one shape: nobody can point at a bar of half a pixel
+    assert chart.draw(table_of(*range(31))).outline == ""
     assert len(drawn.names) <= 6
 
 
