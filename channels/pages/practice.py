@@ -14,7 +14,7 @@ from channels.pages.shown import environments_of, shown_environment
 from channels.practice import PracticeUnavailable
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members, next_url
-from tenants.pages.live import LivePart, live_part
+from tenants.pages.live import LivePart, slowing_part
 
 
 @for_members
@@ -64,12 +64,11 @@ def _phone(request: HttpRequest) -> LivePart:
         shown = practice_phone.read_phone(actor=actor_of(request))
     except PracticeUnavailable:
         shown = None
-    return live_part(
+    return slowing_part(
         request,
         "channels/practice_phone.html",
         {"phone": shown, "back": next_url(request, default=_page_around(request))},
         url=reverse("practice-phone"),
-        every_s=3,
         version=repr(shown),
     )
 

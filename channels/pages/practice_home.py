@@ -14,7 +14,7 @@ from channels.models import Environment
 from channels.pages.shown import shown_environment
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.home import Need
-from tenants.pages.live import LivePart, live_part
+from tenants.pages.live import LivePart, live_part, slowing_part
 from tenants.permissions import Permission, permissions_of
 
 _PROBLEMS = 3
@@ -50,17 +50,18 @@ def practice_card(request: HttpRequest) -> HttpResponse:
 
 def _practice(request: HttpRequest) -> LivePart:
     found = _connections(request)
-    return live_part(
+    context = {
+        "is_ready": found.is_any_active,
+        "is_coming": found.is_any_there,
+        "form": PracticePaymentForm(),
+        "may_set_up": Permission.CHANNELS_CHANGE in permissions_of(actor_of(request)),
+    }
+    make = slowing_part if found.is_any_there and not found.is_any_active else live_part
+    return make(
         request,
         "channels/home_practice.html",
-        {
-            "is_ready": found.is_any_active,
-            "is_coming": found.is_any_there,
-            "form": PracticePaymentForm(),
-            "may_set_up": Permission.CHANNELS_CHANGE in permissions_of(actor_of(request)),
-        },
+        context,
         url=reverse("practice-card"),
-        every_s=2 if found.is_any_there and not found.is_any_active else 0,
         version=repr((found.is_any_active, found.is_any_there)),
     )
 

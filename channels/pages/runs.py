@@ -1,7 +1,5 @@
 """What Safaricom is asked in the background, watched step by step; closing the page stops nothing."""
 
-from datetime import timedelta
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
@@ -13,13 +11,11 @@ from channels import overview, runs
 from channels.models import ChannelRun
 from channels.setup import StepState, connection_steps
 from tenants.pages.edges import actor_of, for_members
+from tenants.pages.live import pace_s
 from tenants.permissions import Permission, permissions_of
 from tenants.serializer_fields import id_in_url
 
 Kind = ChannelRun.Kind
-# How often a page that is open asks: seldom where it takes long.
-_PACES_S = ((timedelta(seconds=30), 2), (timedelta(minutes=2), 5))
-_SLOWEST_S = 15
 
 
 @for_members
@@ -38,17 +34,13 @@ def run(request: HttpRequest, channel_id: str, run_id: str) -> HttpResponse:
         "worked": runs.outcome_of(shown),
         "taken": taken,
         "all": len(shown.steps),
-        "pace_s": _pace_s(timezone.now() - shown.created_at),
+        "pace_s": pace_s(timezone.now() - shown.created_at),
         "next_step": next((step.key for step in connection_steps(shown.channel) if step.state == StepState.NOW), ""),
         "may_change": Permission.CHANNELS_CHANGE in may,
         "may_examine": Permission.MPESA_ASK in may,
     }
     page = "channels/run_steps.html" if request.htmx else "channels/run.html"  # type: ignore[attr-defined]
     return render(request, page, context)
-
-
-def _pace_s(age: timedelta) -> int:
-    return next((pace for until, pace in _PACES_S if age < until), _SLOWEST_S)
 
 
 @for_members

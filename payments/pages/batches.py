@@ -1,7 +1,5 @@
 """One batch of payouts, from its approval to its last row, and one payout with what happened to it."""
 
-from datetime import datetime
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -25,7 +23,7 @@ from payments.payouts.creating import retry_failed
 from payments.payouts.explaining import do_now_about, meaning_of
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members, user_of
-from tenants.pages.live import live_part
+from tenants.pages.live import live_part, pace_s
 from tenants.permissions import Permission, require
 from tenants.reauthentication import prove_again
 from tenants.second_factor import has_second_factor
@@ -59,7 +57,7 @@ def batch(request: HttpRequest, batch_id: str) -> HttpResponse:
         "payments/batch_progress.html",
         context,
         url=request.path,
-        every_s=_pause_s(found, now=timezone.now()) if is_live else 0,
+        every_s=pace_s(timezone.now() - (found.released_at or found.created_at)) if is_live else 0,
         **{name: request.GET[name] for name in ("after", "before") if name in request.GET},
     )
     if request.htmx:  # type: ignore[attr-defined]
@@ -98,12 +96,6 @@ def _rows(request: HttpRequest, found: PayoutBatch) -> tuple[list[Payout], str, 
 def _number(request: HttpRequest, name: str) -> int:
     text = request.GET.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-
-
-def _pause_s(found: PayoutBatch, *, now: datetime) -> int:
-    """How long a page waits before it asks again: less often, the longer it takes."""
-    waited_s = (now - (found.released_at or now)).total_seconds()
-    return 2 if waited_s < 60 else 5 if waited_s < 600 else 15
 
 
 @for_members

@@ -14,11 +14,9 @@ from payments.pages.counter import latest
 from payments.takings import takings_today
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.home import Need
-from tenants.pages.live import LivePart, live_part
+from tenants.pages.live import LivePart, slowing_part
 
 _ROWS = 5
-_EVERY_S = {Environment.PRACTICE: 2}  # the first practice payment is watched arriving
-_USUALLY_EVERY_S = 10
 
 
 @for_members
@@ -37,12 +35,11 @@ def show_today(request: HttpRequest) -> str:
 def _today(request: HttpRequest) -> LivePart:
     environment = shown_environment(request)
     today = takings_today(actor=actor_of(request), environment=environment, now=timezone.now())
-    return live_part(
+    return slowing_part(
         request,
         "payments/today.html",
         {"today": today, "rows": latest(request, number=_ROWS), "is_practice": environment == Environment.PRACTICE},
         url=reverse("latest-payments"),
-        every_s=_EVERY_S.get(Environment(environment), _USUALLY_EVERY_S),
     )
 
 

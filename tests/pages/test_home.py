@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from decimal import Decimal
+from html import unescape
 
 import pytest
 from django.utils import timezone
@@ -64,7 +65,8 @@ def test_a_payment_arrives_without_reloading(acme, browser, member_of):
     client = browser(member_of(acme, Role.USER))
     page = client.get("/").content.decode()
     assert "The first payment appears here by itself." in page
-    fragment = re.search(r'hx-get="(/payments/latest/\?seen=\w+)" hx-trigger="every 2s"', page)[1]
+    fragment = re.search(r'hx-get="(/payments/latest/\?opened=\d+&amp;seen=\w+)" hx-trigger="every 2s"', page)[1]
+    fragment = unescape(fragment)
     assert client.get(fragment, headers=HTMX).status_code == 204
 
     pay(acme, paybill, "UKL0000001", "1234.00", payer_name="")
@@ -72,6 +74,20 @@ def test_a_payment_arrives_without_reloading(acme, browser, member_of):
     assert "KES 1,234 1 payment" in told
     assert "2547****126" in told  # others can read the screen
     assert client.get("/payments/latest/")["Location"] == "/"
+
+
+@pytest.mark.parametrize(("minutes", "pace"), [(0, 2), (1, 5), (3, 15), (-60, 2), (600, 15)])
+def test_a_page_that_is_left_open_asks_less_and_less(acme, browser, member_of, minutes, pace):
+    make_channel(acme, "600966")
+    client = browser(member_of(acme, Role.USER))
+    opened = int((timezone.now() - timedelta(minutes=minutes)).timestamp())
+
+    piece = client.get(f"/payments/latest/?opened={opened}&seen=0", headers=HTMX).content.decode()
+    assert f'hx-trigger="every {pace}s"' in piece
+    again = unescape(re.search(r'hx-get="([^"]+)"', piece)[1])
+    assert client.get(again, headers=HTMX).status_code == 204
+    piece = client.get("/payments/latest/?opened=x&seen=0", headers=HTMX).content.decode()
+    assert 'hx-trigger="every 2s"' in piece
 
 
 @pytest.fixture
@@ -294,4 +310,4 @@ def test_only_a_practice_channel_can_be_paid(acme, browser, member_of, settings)
     assert "Make a practice payment" not in words(client.get("/"))  # the primary channel is live
     page = client.get("/?environment=practice").content.decode()
     assert "Your practice number is being connected." in page
-    assert re.search(r'hx-get="/practice/card/\?seen=\w+" hx-trigger="every 2s"', page)
+    assert re.search(r'hx-get="/practice/card/\?opened=\d+&amp;seen=\w+" hx-trigger="every 2s"', page)
