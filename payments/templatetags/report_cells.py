@@ -1,14 +1,13 @@
-"""Figures of reports as their columns say. A row is made at once: two years of days are thousands of cells."""
+"""Figures of reports as their columns say. All rows are made at once: two years of days are thousands of cells."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from django import template
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from payments.reports.table import Column, Kind
-from tenants.spreadsheets import Cell
+from payments.reports.table import Kind, ReportTable
 from tenants.templatetags.tuzo import count, day, kes
 
 register = template.Library()
@@ -23,8 +22,12 @@ _SHOW: dict[Kind, Callable[[Any], str]] = {
 
 
 @register.filter
-def report_row(row: Sequence[Cell], columns: Sequence[Column]) -> SafeString:
-    """The cells of a row of the table, the first of which names it."""
-    shown = [_SHOW[column.kind](cell) for cell, column in zip(row, columns, strict=True)]
-    rest = "".join([f'<td class="money">{cell}</td>' for cell in shown[1:]])
-    return mark_safe(f'<th scope="row">{shown[0]}</th>{rest}')  # noqa: S308  as above
+def report_rows(table: ReportTable) -> SafeString:
+    """The rows of the table; the first cell of each names it."""
+    shows = [_SHOW[column.kind] for column in table.columns]
+    rows = []
+    for row in table.rows:
+        first, *rest = [show(cell) for show, cell in zip(shows, row, strict=True)]
+        cells = "".join([f'<td class="money">{cell}</td>' for cell in rest])
+        rows.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
+    return mark_safe("\n".join(rows))  # noqa: S308  as above

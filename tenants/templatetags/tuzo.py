@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,10 @@ from django import template
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 import audit.ids
 
@@ -57,7 +58,7 @@ def when(moment: datetime | None) -> SafeString | str:
     if moment is None:
         return _NOTHING
     local = timezone.localtime(moment)
-    return format_html('<time datetime="{}">{}</time>', local.isoformat(), date_format(local, "j M Y, H:i"))
+    return _time(local.isoformat(), f"{local.day} {_month(local.year, local.month, get_language())}, {local:%H:%M}")
 
 
 @register.filter
@@ -76,7 +77,17 @@ def day(value: date | None) -> SafeString | str:
         return _NOTHING
     if isinstance(value, datetime):
         value = timezone.localtime(value).date()
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(), date_format(value, "j M Y"))
+    return _time(value.isoformat(), f"{value.day} {_month(value.year, value.month, get_language())}")
+
+
+@lru_cache(maxsize=256)
+def _month(year: int, month: int, _language: str | None) -> str:
+    """`Nov 2026`, in the language in use. Lists and reports write hundreds of days of a few months."""
+    return escape(date_format(date(year, month, 1), "M Y"))
+
+
+def _time(machine: str, words: str) -> SafeString:
+    return mark_safe(f'<time datetime="{machine}">{words}</time>')  # noqa: S308  digits, and an escaped month
 
 
 @register.filter
