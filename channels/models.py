@@ -203,7 +203,7 @@ class SmsMessage(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(status="QUEUED"), name="sms_queued"),
             models.Index(fields=["sending_at"], condition=Q(status="SENDING"), name="sms_sending"),
-            models.Index(fields=["environment", "-id"], name="sms_newest"),
+            models.Index(fields=["environment", "id"], name="sms_newest"),
             models.Index(
                 fields=["environment", "status", "-id"],
                 condition=Q(status__in=["FAILED", "UNKNOWN"]),

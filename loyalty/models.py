@@ -182,7 +182,7 @@ class PaymentOutcome(models.Model):
                 name="outcome_kept_agrees",
             ),
         ]
-        indexes = [models.Index(fields=["-payment"], condition=Q(status="WAITING"), name="outcome_waiting")]
+        indexes = [models.Index(fields=["payment"], condition=Q(status="WAITING"), name="outcome_waiting")]
 
     def __str__(self) -> str:
         return f"{self.payment_id} {self.status}"

@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
                 ('sent_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('status', 'QUEUED')), fields=['due_at'], name='sms_queued'), models.Index(condition=models.Q(('status', 'SENDING')), fields=['sending_at'], name='sms_sending'), models.Index(fields=['environment', '-id'], name='sms_newest'), models.Index(condition=models.Q(('status__in', ['FAILED', 'UNKNOWN'])), fields=['environment', 'status', '-id'], name='sms_not_sent')],
+                'indexes': [models.Index(condition=models.Q(('status', 'QUEUED')), fields=['due_at'], name='sms_queued'), models.Index(condition=models.Q(('status', 'SENDING')), fields=['sending_at'], name='sms_sending'), models.Index(fields=['environment', 'id'], name='sms_newest'), models.Index(condition=models.Q(('status__in', ['FAILED', 'UNKNOWN'])), fields=['environment', 'status', '-id'], name='sms_not_sent')],
                 'constraints': [models.UniqueConstraint(fields=('dedup_key',), name='sms_once')],
             },
         ),

@@ -124,7 +124,7 @@ class Migration(migrations.Migration):
                 ('program', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='outcomes', to='loyalty.program')),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('status', 'WAITING')), fields=['-payment'], name='outcome_waiting')],
+                'indexes': [models.Index(condition=models.Q(('status', 'WAITING')), fields=['payment'], name='outcome_waiting')],
                 'constraints': [models.CheckConstraint(condition=models.Q(models.Q(models.Q(('points__gt', 0), ('gave_stamp', True), _connector='OR'), ('member__isnull', False), ('program__isnull', False), ('status', 'EARNED')), models.Q(('gave_stamp', False), ('member', None), ('points', 0), ('program__isnull', False), ('status__in', ['WAITING', 'NOTHING'])), models.Q(('gave_stamp', False), ('member', None), ('points', 0), ('program', None), ('status', 'NO_PROGRAM')), ('status', 'REVERSED'), _connector='OR'), name='outcome_agrees'), models.CheckConstraint(condition=models.Q(('points_kept', 0), models.Q(('points_kept__lte', models.F('points')), ('status', 'REVERSED')), _connector='OR'), name='outcome_kept_agrees')],
             },
         ),

@@ -392,23 +392,23 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='payment',
-            index=models.Index(fields=['environment', '-paid_at', '-id'], name='payment_newest'),
+            index=models.Index(fields=['environment', 'paid_at', 'id'], name='payment_newest'),
         ),
         migrations.AddIndex(
             model_name='payment',
-            index=models.Index(fields=['channel', '-paid_at', '-id'], name='payment_of_channel'),
+            index=models.Index(fields=['channel', 'paid_at', 'id'], name='payment_of_channel'),
         ),
         migrations.AddIndex(
             model_name='payment',
-            index=models.Index(fields=['environment', 'payer', '-paid_at', '-id'], name='payment_of_payer'),
+            index=models.Index(fields=['environment', 'payer', 'paid_at', 'id'], name='payment_of_payer'),
         ),
         migrations.AddIndex(
             model_name='payment',
-            index=models.Index(condition=models.Q(('account_reference', ''), _negated=True), fields=['environment', 'account_reference', '-paid_at'], name='payment_reference'),
+            index=models.Index(condition=models.Q(('account_reference', ''), _negated=True), fields=['environment', 'account_reference', 'paid_at'], name='payment_reference'),
         ),
         migrations.AddIndex(
             model_name='payment',
-            index=models.Index(fields=['environment', 'amount', '-paid_at'], name='payment_amount'),
+            index=models.Index(fields=['environment', 'amount', 'paid_at'], name='payment_amount'),
         ),
         migrations.AddIndex(
             model_name='payment',

@@ -40,16 +40,17 @@ class Payment(models.Model):
             models.UniqueConstraint(fields=["channel", "receipt"], name="payment_receipt_once"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="payment_amount_positive"),
         ]
+        # Ascending, though lists are read backwards: payments come at the end, where PostgreSQL fills pages whole.
         indexes = [
-            models.Index(fields=["environment", "-paid_at", "-id"], name="payment_newest"),
-            models.Index(fields=["channel", "-paid_at", "-id"], name="payment_of_channel"),
-            models.Index(fields=["environment", "payer", "-paid_at", "-id"], name="payment_of_payer"),
+            models.Index(fields=["environment", "paid_at", "id"], name="payment_newest"),
+            models.Index(fields=["channel", "paid_at", "id"], name="payment_of_channel"),
+            models.Index(fields=["environment", "payer", "paid_at", "id"], name="payment_of_payer"),
             models.Index(
-                fields=["environment", "account_reference", "-paid_at"],
+                fields=["environment", "account_reference", "paid_at"],
                 condition=~Q(account_reference=""),  # tills have none
                 name="payment_reference",
             ),
-            models.Index(fields=["environment", "amount", "-paid_at"], name="payment_amount"),
+            models.Index(fields=["environment", "amount", "paid_at"], name="payment_amount"),
             models.Index(fields=["receipt"], name="payment_receipt"),
         ]
 
