@@ -1,8 +1,8 @@
 """Finding payments as people ask for them: “did she pay?”, with whatever they have at hand.
 
-No search reads a million rows. What is typed whole (a receipt, a number, an amount, an account number) is found by an
-index, at any age. A part of a name or of an account number is looked for among the newest payments only:
-docs/adr/0021-whole-words-by-index-parts-among-the-newest.md.
+No search reads a million rows while somebody waits. What is typed whole (a receipt, a number, an amount, an account
+number) is found by an index, at any age. A part of a name or of an account number is looked for among the newest
+payments only: docs/adr/0021-whole-words-by-index-parts-among-the-newest.md.
 """
 
 import re
@@ -47,23 +47,36 @@ def search_payments(
     since: date | None = None,
     until: date | None = None,
     channel_id: UUID | None = None,
+) -> QuerySet[Payment]:
+    """Payments of one environment that fit all that is given, however old: for files, which are made in the background.
+
+    Days are Kenya's, `until` is the last one. `text` is a receipt, a phone number in any local form, an amount, what
+    the customer typed as account number, or a part of a name: its form decides. A whole account number wins over
+    beginnings and names. A masked number is found by what M-PESA left of it.
+    """
+    rows = _of(_in_days(actor=actor, environment=environment, since=since, until=until), channel_id)
+    typed = " ".join(text.split())
+    return rows.filter(_whole(typed, environment) or _parts(typed)) if typed else rows
+
+
+def find_payments(
+    *,
+    actor: Actor,
+    environment: str,
+    text: str = "",
+    since: date | None = None,
+    until: date | None = None,
+    channel_id: UUID | None = None,
     before: datetime | None = None,
 ) -> Found:
-    """Payments of one environment that fit all that is given. Days are Kenya's, `until` is the last one; `before` is
-    where a search that did not look at all goes on: its `looked_back_to`.
+    """What `search_payments` finds, for somebody who waits: as much as can be looked at in a page's time.
 
-    `text` is a receipt, a phone number in any local form, an amount, what the customer typed as account number, or a
-    part of a name: its form decides. A whole account number wins over beginnings and names. A masked number is found by
-    what M-PESA left of it.
+    `before` is where a search that did not look at all goes on: its `looked_back_to`.
     """
-    days = payments_of(actor=actor).filter(environment=environment)
-    if since:
-        days = days.filter(paid_at__gte=start_of(since))
-    if until:
-        days = days.filter(paid_at__lt=start_of(until + timedelta(days=1)))
+    days = _in_days(actor=actor, environment=environment, since=since, until=until)
     if before:
         days = days.filter(paid_at__lte=before)
-    rows = days.filter(channel_id=channel_id) if channel_id else days
+    rows = _of(days, channel_id)
     typed = " ".join(text.split())
     if not typed:
         return Found(rows)
@@ -78,6 +91,19 @@ def search_payments(
 def start_of(day: date) -> datetime:
     """When a day of Kenya's clock begins."""
     return datetime.combine(day, time.min, tzinfo=NAIROBI)
+
+
+def _in_days(*, actor: Actor, environment: str, since: date | None, until: date | None) -> QuerySet[Payment]:
+    rows = payments_of(actor=actor).filter(environment=environment)
+    if since:
+        rows = rows.filter(paid_at__gte=start_of(since))
+    if until:
+        rows = rows.filter(paid_at__lt=start_of(until + timedelta(days=1)))
+    return rows
+
+
+def _of(rows: QuerySet[Payment], channel_id: UUID | None) -> QuerySet[Payment]:
+    return rows.filter(channel_id=channel_id) if channel_id else rows
 
 
 def _among_the_newest(rows: QuerySet[Payment], wanted: Q) -> Found:

@@ -20,7 +20,7 @@ from payments.forms.payments import ReverseForm, SearchForm
 from payments.models import Payment, Reversal
 from payments.pages.reading import id_in
 from payments.pages.showing import may
-from payments.searching import search_payments
+from payments.searching import find_payments
 from payments.services import NAIROBI
 from tenants.errors import DomainError
 from tenants.models import InboundCallback
@@ -37,7 +37,7 @@ def payments(request: HttpRequest) -> HttpResponse:
     channels = list(channels_of(actor=actor).filter(environment=environment).order_by("name"))
     form = SearchForm(request.GET, channels=channels)
     wanted = form.cleaned_data if form.is_valid() else {}
-    found = search_payments(
+    found = find_payments(
         actor=actor,
         environment=environment,
         text=wanted.get("q", ""),

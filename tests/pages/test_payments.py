@@ -10,6 +10,8 @@ from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from audit.ids import public_id
+from audit.models import AuditRow
+from audit.services import Actor
 from channels.models import Environment, SmsMessage
 from loyalty.awards import award_payments
 from loyalty.models import AccrualRule, Member, PaymentOutcome, Program
@@ -140,6 +142,10 @@ def test_parts_are_looked_for_among_the_newest_and_then_further_back(known, acme
     found, further = look(further)
     assert (found, "before=2026-11-19T20%3A59" in further) == ([], True)
     assert look(further) == (["UKL0000001"], "")
+    with tenant_context(acme):
+        clerk = Actor(kind=AuditRow.ActorKind.PERSON, label="clerk", role=Role.USER)
+        everywhere = searching.search_payments(actor=clerk, environment=Environment.PRACTICE, text="kam")
+        assert [payment.receipt for payment in everywhere] == ["UKL0000001"]  # for files
     assert look("?q=kam&before=yesterday")[1] == "?q=kam&before=2026-11-19T21%3A00%3A00%2B00%3A00"
 
 
