@@ -12,14 +12,16 @@ from django.views.decorators.http import require_safe
 
 from channels.pages.shown import shown_environment
 from payments.forms.reports import PeriodForm
-from payments.reports import chart
+from payments.pages.showing import download
+from payments.reports import chart, pdf
 from payments.reports.period import Period, Preset, preset_period, read_period
 from payments.reports.registry import make_report, reports_for
+from payments.reports.table import ReportTable
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
 from tenants.spreadsheets import csv_bytes, xlsx_bytes
 
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_ENDINGS = {"csv": "CSV", "xlsx": "XLSX", "pdf": "PDF"}
 _USUAL = Preset.LAST_30_DAYS
 _PRESETS = {
     Preset.TODAY: _("Today"),
@@ -56,6 +58,7 @@ def report(request: HttpRequest, report_name: str) -> HttpResponse:
             (word, each := preset_period(preset, now=now), each == period) for preset, word in _PRESETS.items()
         ],
         "size": (chart.WIDTH, chart.HEIGHT),
+        "endings": _ENDINGS.items(),
     }
     return render(request, "payments/report.html", context, status=form.status)
 
@@ -63,19 +66,25 @@ def report(request: HttpRequest, report_name: str) -> HttpResponse:
 @for_members
 @require_safe
 def report_download(request: HttpRequest, report_name: str) -> HttpResponse:
-    """`?type=csv` or `?type=xlsx`."""
-    period, _form = _asked(request, now=timezone.now())
+    """`?type=csv`, `xlsx` or `pdf`."""
+    now = timezone.now()
+    period, _form = _asked(request, now=now)
     environment = shown_environment(request)
     table = make_report(actor=actor_of(request), name=report_name, environment=environment, period=period)
-    lines, ending = table.lines, "xlsx" if request.GET.get("type") == "xlsx" else "csv"
-    bold = frozenset({0, len(lines) - 1})
-    content = xlsx_bytes(lines, sheet=str(table.title), bold=bold) if ending == "xlsx" else csv_bytes(lines)
-    name = f"{report_name}-{environment.lower()}-{period.first}-{period.last}.{ending}"
-    return HttpResponse(
-        content,
-        content_type=_XLSX if ending == "xlsx" else "text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    ending = request.GET.get("type", "")
+    return download(
+        _content(table, ending, now=now),
+        f"{report_name}-{environment.lower()}-{period.first}-{period.last}.{ending if ending in _ENDINGS else 'csv'}",
     )
+
+
+def _content(table: ReportTable, ending: str, *, now: datetime) -> bytes:
+    if ending == "pdf":
+        return pdf.pdf_bytes(table, now=now)
+    lines = table.lines
+    if ending == "xlsx":
+        return xlsx_bytes(lines, sheet=str(table.title), bold=frozenset({0, len(lines) - 1}))
+    return csv_bytes(lines)
 
 
 def _asked(request: HttpRequest, *, now: datetime) -> tuple[Period, PeriodForm]:

@@ -10,7 +10,11 @@ from tenants.permissions import Permission, permissions_of
 UNDER_WAY = frozenset(
     {MoneyOut.Status.RESERVED, MoneyOut.Status.SENDING, MoneyOut.Status.ACCEPTED, MoneyOut.Status.UNKNOWN}
 )
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "pdf": "application/pdf",
+}
 
 
 def may(request: HttpRequest, permission: Permission) -> bool:
@@ -40,6 +44,6 @@ def refreshed(part: LivePart, request: HttpRequest) -> HttpResponse:
 def download(content: bytes, name: str) -> HttpResponse:
     return HttpResponse(
         content,
-        content_type=_XLSX if name.endswith(".xlsx") else "text/csv; charset=utf-8",
+        content_type=_TYPES[name.rpartition(".")[2]],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from payments.reports.table import Kind, ReportTable
 
 WIDTH, HEIGHT = 400, 210
-_TOP, _BOTTOM, _LEFT = 12, 184, 46  # of the field that the bars stand in
+_TOP, _BOTTOM, LEFT = 12, 184, 46  # of the field that the bars stand in
 _MOST_BARS = 120  # that a pointer can rest on one by one
 _MOST_NAMES = 6  # under the bars; more would run into each other
 _LONGEST_NAME = 9
@@ -58,13 +58,13 @@ def draw(table: ReportTable) -> Chart | None:
     if highest <= 0:
         return None
     top = _round_up(highest)
-    slot = Decimal(WIDTH - _LEFT) / len(values)
+    slot = Decimal(WIDTH - LEFT) / len(values)
     gap = min(slot / 5, Decimal(8))
     width = min(slot - gap, Decimal(48))
     bars, names = [], []
     every = -(-len(values) // _MOST_NAMES)
     for number, (row, value) in enumerate(zip(table.rows, values, strict=True)):
-        middle = _LEFT + slot * number + slot / 2
+        middle = LEFT + slot * number + slot / 2
         height = (_BOTTOM - _TOP) * max(value, Decimal(0)) / top
         is_named, is_titled = number % every == 0, len(values) <= _MOST_BARS
         word = _name(row[0]) if is_named or is_titled else ""

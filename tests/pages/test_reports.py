@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -9,6 +10,8 @@ import openpyxl
 import pytest
 from django.utils import timezone
 from django_tenants.utils import tenant_context
+from PIL import Image
+from pypdf import PdfReader
 
 from audit.services import system_actor
 from channels.models import Environment
@@ -23,7 +26,8 @@ from payments.reports.registry import make_report
 from payments.reports.table import Column, Kind, ReportTable
 from payments.services import NAIROBI
 from tenants.errors import Invalid, NotFound
-from tenants.models import Role
+from tenants.hosts import forget_hosts
+from tenants.models import Branding, Role, Tenant, User
 from tenants.permissions import NotPermitted
 from tests.factories import make_channel
 from tests.pages.test_loyalty import text_of
@@ -397,3 +401,90 @@ def test_nothing_is_not_drawn():
 def test_there_is_no_report_of_another_name(shop, actor):
     with tenant_context(shop), pytest.raises(NotFound):
         make_report(actor=actor(), name="secrets", environment=Environment.PRACTICE, period=PERIOD)
+
+
+# On paper
+
+
+def printed(client, path) -> PdfReader:
+    answer = client.get(path)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/pdf")
+    return PdfReader(io.BytesIO(answer.content), strict=True)
+
+
+def words(page) -> str:
+    return " ".join(page.extract_text().split())
+
+
+def test_the_pdf_says_whose_it_is_which_days_and_every_figure(shop, browser, member_of):
+    reader = printed(browser(member_of(shop)), f"/reports/takings-by-channel/download/?type=pdf&{DAYS}")
+
+    [page] = reader.pages
+    assert (round(page.mediabox.width), round(page.mediabox.height)) == (595, 842)  # A4 in points
+    text = words(page)
+    assert "Practice: no real money" in text
+    assert "Acme Takings by channel 3 Aug 2026 – 4 Aug 2026, by Kenya's clock" in text
+    assert "KES 2,750.50" in text  # above the table
+    assert "=cmd 600101 1 250.50 0.00 0.00 250.50" in text
+    assert "Total 4 2,750.50 500.00 13.75 2,236.75" in text
+    assert re.search(r"Made by Tuzo on \d+ \w+ 20\d\d, \d\d:\d\d \(Nairobi\) ?Page 1 of 1", text)
+    assert reader.metadata.title == "Takings by channel, Acme"
+
+
+def test_a_long_pdf_repeats_the_headings_and_the_warning_and_counts_its_pages(shop, browser, member_of):
+    path = "/reports/takings-by-day/download/?type=pdf&since=2026-05-01&until=2026-08-31"
+    reader = printed(browser(member_of(shop)), path)
+
+    pages = [words(page) for page in reader.pages]
+    assert len(pages) > 2
+    for number, text in enumerate(pages, start=1):
+        assert "Day Payments Paid Given back M-PESA charges Left over" in text
+        assert "Practice: no real money" in text
+        assert f"Page {number} of {len(pages)}" in text
+    days = re.findall(r"\d+ (?:May|Jun|Jul|Aug) 2026 \d+ ", " ".join(pages))
+    assert len(days) == 31 + 30 + 31 + 31
+    assert "Total 13 12,749.50 500.00 13.75 12,235.75" in pages[-1]
+
+
+def test_live_money_has_no_warning_and_no_rows_is_still_a_page(shop, browser, member_of):
+    make_channel(shop, "600900", environment=Environment.PRODUCTION)
+    client = browser(member_of(shop))
+    path = f"/reports/takings-by-program/download/?type=pdf&environment=production&{DAYS}"
+
+    text = words(printed(client, path).pages[0])
+    assert "no real money" not in text
+    assert "Total 0 0.00 0.00" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Mama Wanjikũ's Café", "Mama Wanjikũ's Café"),
+        ("Mama Wanjiku\N{COMBINING TILDE} & Söhne", "Mama Wanjikũ & Söhne"),
+        ("Duka 🛍️ la Ali", "Duka □ la Ali"),
+        ("Ｆｕｌｌ 日本", "Full □□"),
+        ("A" * 120, "AAAA"),
+    ],
+)
+def test_a_pdf_can_be_made_for_every_name(shop, browser, member_of, name, shown):
+    Tenant.objects.filter(pk=shop.pk).update(business_name=name)
+    forget_hosts()
+
+    text = words(printed(browser(member_of(shop)), f"/reports/fees/download/?type=pdf&{DAYS}").pages[0])
+    assert shown in text
+
+
+def test_a_pdf_speaks_the_readers_language_and_carries_the_logo(shop, browser, member_of):
+    picture = io.BytesIO()
+    Image.new("RGBA", (400, 160), "#0b6b3a80").save(picture, "PNG")
+    Branding.objects.create(tenant=shop, logo=picture.getvalue(), logo_digest="0" * 16)
+    place = member_of(shop)
+    User.objects.filter(pk=place.user_id).update(language="sw")
+
+    reader = printed(browser(place), f"/reports/takings-by-day/download/?type=pdf&{DAYS}")
+    assert "3 Ago 2026" in words(reader.pages[0])
+    assert len(reader.pages[0].images) == 1
+
+
+def test_a_pdf_of_fees_is_not_for_clerks(shop, browser, member_of):
+    assert browser(member_of(shop, Role.USER)).get("/reports/fees/download/?type=pdf").status_code == 403
