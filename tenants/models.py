@@ -94,8 +94,8 @@ class Branding(models.Model):
         return f"{self.tenant_id} {self.colour}"
 
 
-class DataExport(models.Model):
-    """A ZIP with all data of a business, made in the background; kept for a week."""
+class PreparedFile(models.Model):
+    """A file that somebody asked for and a worker makes (`tenants.files`); kept for a week."""
 
     class Status(models.TextChoices):
         WAITING = "WAITING", _("To come")
@@ -103,12 +103,17 @@ class DataExport(models.Model):
         FAILED = "FAILED", _("Not yet; it is tried again")
         READY = "READY", _("Ready")
 
-    id = UUIDv7Field(primary_key=True, prefix="exp")
+    id = UUIDv7Field(primary_key=True, prefix="file")
     tenant = models.ForeignKey(Tenant, models.CASCADE)
+    kind = models.CharField(max_length=40)  # as rooms register them; its permission says who may see and take the file
+    parameters = models.JSONField(default=dict)  # what it is of, in the kind's words
+    language = models.CharField(max_length=5)  # of its headings
+    fingerprint = models.BinaryField(max_length=32)  # SHA-256 of the three
+    name = models.CharField(max_length=160)  # as it is saved
     requested_by = models.CharField(max_length=254)  # as the trail names them
     status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
-    tables = models.PositiveSmallIntegerField(default=0)
-    tables_done = models.PositiveSmallIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=0)  # whoever begins anew counts on, and only its pieces count
+    rows = models.PositiveBigIntegerField(null=True)  # null: not counted yet
     rows_done = models.PositiveBigIntegerField(default=0)
     size = models.PositiveBigIntegerField(default=0)  # bytes
     created_at = models.DateTimeField(auto_now_add=True)
@@ -117,26 +122,29 @@ class DataExport(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant"], condition=~Q(status="READY"), name="data_export_one_at_a_time"),
+            models.UniqueConstraint(
+                fields=["tenant", "fingerprint"], condition=~Q(status="READY"), name="prepared_file_once_at_a_time"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.created_at:%Y-%m-%d %H:%M}"
+        return self.name
 
 
-class DataExportPart(models.Model):
-    """A piece of the ZIP, at most a megabyte: workers and web processes need not share a disk."""
+class PreparedFilePart(models.Model):
+    """A piece of the file, at most a megabyte: workers and web processes need not share a disk."""
 
     id = UUIDv7Field(primary_key=True)
-    export = models.ForeignKey(DataExport, models.CASCADE, related_name="parts")
+    file = models.ForeignKey(PreparedFile, models.CASCADE, related_name="parts")
+    attempt = models.PositiveIntegerField()
     number = models.PositiveIntegerField()
     content = models.BinaryField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["export", "number"], name="data_export_part_once")]
+        constraints = [models.UniqueConstraint(fields=["file", "attempt", "number"], name="prepared_file_part_once")]
 
     def __str__(self) -> str:
-        return f"{self.export_id} {self.number}"
+        return f"{self.file_id} {self.number}"
 
 
 class UserManager(BaseUserManager["User"]):

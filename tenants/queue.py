@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,10 @@ _WHEN_PROMISED_AGAIN = datetime(9000, 1, 1, tzinfo=UTC)
 _RETRY_AFTER = [timedelta(seconds=seconds) for seconds in (2, 5, 15, 60, 300, 900, 3600)]
 
 
+# The row that runs in this thread, and its lease.
+_held: ContextVar[tuple[UUID, timedelta] | None] = ContextVar("held", default=None)
+
+
 class WrongTenant(Exception):
     """Work was started without its tenant, or in another one. A defect or an attack: never retried, always reported."""
 
@@ -50,7 +55,8 @@ def require_current_tenant() -> Tenant:
 class TenantTask(celery.Task[..., None]):
     """A task that runs inside one business. Its body takes the row's arguments and returns nothing.
 
-    `lease` is how long a worker may be silent before somebody else takes the row over: longer than the body ever runs.
+    `lease` is how long a worker may be silent before somebody else takes the row over: longer than the body ever runs,
+    or than it waits before it calls `stay_alive` again.
     """
 
     abstract = True
@@ -190,6 +196,7 @@ def perform(*, task: TenantTask, due_task_id: UUID, tenant_id: UUID | None) -> N
             raise WrongTenant(f"{task.name} for {tenant_id} was rung for the row {due_task_id}, which is another's.")
         return
     row = DueTask.objects.select_related("tenant").get(pk=due_task_id)
+    held = _held.set((row.pk, task.lease))
     try:
         with _inside(task, row.tenant):
             task.run(**row.arguments)
@@ -203,12 +210,21 @@ def perform(*, task: TenantTask, due_task_id: UUID, tenant_id: UUID | None) -> N
             last_error=f"{type(error).__name__}: {error}"[:2000],
         )
         raise
+    finally:
+        _held.reset(held)
     connection.set_schema_to_public()  # type: ignore[attr-defined]
     if not DueTask.objects.filter(pk=row.pk, generation=row.generation).delete()[0]:
         # Promised again meanwhile, for the time that the promise set.
         DueTask.objects.filter(pk=row.pk).update(leased_until=None, attempts=0)
         if _due().filter(pk=row.pk).exists():
             _ring(task.name, due_task_id=row.pk, tenant_id=tenant_id)
+
+
+def stay_alive() -> None:
+    """Renew the lease of the task that runs here, so that it may take longer, and is missed soon after it died."""
+    if held := _held.get():
+        due_task_id, lease = held
+        DueTask.objects.filter(pk=due_task_id).update(leased_until=Now() + lease)
 
 
 def ring_due(*, limit: int = 500) -> int:

@@ -46,12 +46,12 @@ def forget_expired() -> None:
     housekeeping.forget_expired(now=timezone.now())
 
 
-@shared_task(base=TenantTask, lease=timedelta(minutes=30))
-def make_export(export_id: str) -> None:
-    """Make the ZIP with a business's data. Running it again begins anew, unless it is ready."""
-    from tenants import export
+@shared_task(base=TenantTask, lease=timedelta(minutes=3))
+def make_file(file_id: str) -> None:
+    """Make a file that somebody asked for. Running it again begins anew, unless it is ready."""
+    from tenants import files
 
-    export.make_export(export_id=export_id, now=timezone.now())
+    files.make_file(file_id=file_id)
 
 
 @shared_task(base=PlatformTask, lease=timedelta(minutes=2))

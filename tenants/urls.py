@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 from tenants import api, audit_api
 from tenants.pages import (
     audit,
-    export,
+    files,
     front,
     home,
     invitations,
@@ -55,7 +55,7 @@ business_urlpatterns = [
     *team.urlpatterns,
     *audit.urlpatterns,
     *settings.urlpatterns,
-    *export.urlpatterns,
+    *files.urlpatterns,
     *look.urlpatterns,
 ]
 
@@ -64,5 +64,6 @@ register(
     Place("people", _("Team"), "team", Permission.TEAM_READ, order=800),
     Place("business-settings", _("Settings"), "settings", Permission.BUSINESS_CHANGE, order=810),
     Place("audit-trail", _("Audit trail"), "audit", Permission.AUDIT_READ, order=820),
-    Place("exports", _("Export of all data"), "download", Permission.DATA_READ, order=830),
+    # Everybody may look; what is shown depends on what they may see.
+    Place("files", _("Files"), "download", Permission.BUSINESS_READ, order=105),
 )

@@ -17,12 +17,13 @@ from payments.models import Payout, PayoutBatch
 from payments.money_out.deciding import decide_payout
 from payments.money_out.timeline import timeline_of_payout
 from payments.pages.reading import id_in
-from payments.pages.showing import UNDER_WAY, download, how_it_stands, may, refreshed
+from payments.pages.showing import UNDER_WAY, how_it_stands, may, refreshed
 from payments.payouts import batches, export
 from payments.payouts.creating import retry_failed
 from payments.payouts.explaining import do_now_about, meaning_of
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members, user_of
+from tenants.pages.files import download
 from tenants.pages.live import live_part, pace_s
 from tenants.permissions import Permission, require
 from tenants.reauthentication import prove_again

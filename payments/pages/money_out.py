@@ -16,12 +16,13 @@ from audit.ids import public_id
 from channels.pages.shown import shown_environment
 from payments.forms.money_out import KINDS, CreateForm, SendForm, UploadForm, read_kind
 from payments.models import Payout, PayoutBatch
-from payments.pages.showing import download, may
+from payments.pages.showing import may
 from payments.payouts import batches, blank_file, drafts, looking
 from payments.payouts.checking import GivenRow, UnpayableRows, columns, required_columns
 from payments.payouts.files import headers, read_rows
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
+from tenants.pages.files import download
 from tenants.pages.lists import newest_first
 from tenants.permissions import Permission, require
 

@@ -12,13 +12,13 @@ from django.views.decorators.http import require_safe
 
 from channels.pages.shown import shown_environment
 from payments.forms.reports import PeriodForm
-from payments.pages.showing import download
 from payments.reports import chart, pdf
 from payments.reports.period import Period, Preset, preset_period, read_period
 from payments.reports.registry import make_report, reports_for
 from payments.reports.table import ReportTable
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
+from tenants.pages.files import download
 from tenants.spreadsheets import csv_bytes, xlsx_bytes
 
 _ENDINGS = {"csv": "CSV", "xlsx": "XLSX", "pdf": "PDF"}

@@ -1,4 +1,4 @@
-"""What the pages of money out share: what one may do, how a payout or a reversal stands, files to download."""
+"""What the pages of money out share: what one may do, how a payout or a reversal stands."""
 
 from django.http import HttpRequest, HttpResponse
 
@@ -10,11 +10,6 @@ from tenants.permissions import Permission, permissions_of
 UNDER_WAY = frozenset(
     {MoneyOut.Status.RESERVED, MoneyOut.Status.SENDING, MoneyOut.Status.ACCEPTED, MoneyOut.Status.UNKNOWN}
 )
-_TYPES = {
-    "csv": "text/csv; charset=utf-8",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "pdf": "application/pdf",
-}
 
 
 def may(request: HttpRequest, permission: Permission) -> bool:
@@ -39,11 +34,3 @@ def refreshed(part: LivePart, request: HttpRequest) -> HttpResponse:
     if answer.status_code == 200:
         answer["HX-Refresh"] = "true"
     return answer
-
-
-def download(content: bytes, name: str) -> HttpResponse:
-    return HttpResponse(
-        content,
-        content_type=_TYPES[name.rpartition(".")[2]],
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )

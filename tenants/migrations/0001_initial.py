@@ -205,13 +205,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='DataExport',
+            name='PreparedFile',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(max_length=40)),
+                ('parameters', models.JSONField(default=dict)),
+                ('language', models.CharField(max_length=5)),
+                ('fingerprint', models.BinaryField(max_length=32)),
+                ('name', models.CharField(max_length=160)),
                 ('requested_by', models.CharField(max_length=254)),
                 ('status', models.CharField(choices=[('WAITING', 'To come'), ('RUNNING', 'Working'), ('FAILED', 'Not yet; it is tried again'), ('READY', 'Ready')], default='WAITING', max_length=7)),
-                ('tables', models.PositiveSmallIntegerField(default=0)),
-                ('tables_done', models.PositiveSmallIntegerField(default=0)),
+                ('attempt', models.PositiveIntegerField(default=0)),
+                ('rows', models.PositiveBigIntegerField(null=True)),
                 ('rows_done', models.PositiveBigIntegerField(default=0)),
                 ('size', models.PositiveBigIntegerField(default=0)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -220,19 +225,20 @@ class Migration(migrations.Migration):
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='tenants.tenant')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'READY'), _negated=True), fields=('tenant',), name='data_export_one_at_a_time')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'READY'), _negated=True), fields=('tenant', 'fingerprint'), name='prepared_file_once_at_a_time')],
             },
         ),
         migrations.CreateModel(
-            name='DataExportPart',
+            name='PreparedFilePart',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('attempt', models.PositiveIntegerField()),
                 ('number', models.PositiveIntegerField()),
                 ('content', models.BinaryField()),
-                ('export', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='parts', to='tenants.dataexport')),
+                ('file', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='parts', to='tenants.preparedfile')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('export', 'number'), name='data_export_part_once')],
+                'constraints': [models.UniqueConstraint(fields=('file', 'attempt', 'number'), name='prepared_file_part_once')],
             },
         ),
         migrations.AddConstraint(

@@ -22,7 +22,7 @@ AREAS: dict[str, tuple[Promise, frozenset[str]]] = {
         frozenset({"payout", "payout_batch", "payout_policy", "allowed_receiver"}),
     ),
     "loyalty": (_("Programs and points"), frozenset({"program", "points", "reward", "member"})),
-    "business": (_("The business"), frozenset({"business", "branding", "data"})),
+    "business": (_("The business"), frozenset({"business", "branding", "file"})),
 }
 
 _SENTENCES: dict[str, Promise] = {
@@ -45,8 +45,8 @@ _SENTENCES: dict[str, Promise] = {
     "channel.deactivated": _("Switched a channel off"),
     "channel.urls_registered": _("Registered a channel's addresses with Safaricom"),
     "channel.verified": _("Verified a channel"),
-    "data.downloaded": _("Downloaded the business's data"),
-    "data.export_requested": _("Asked for all data of the business"),
+    "file.downloaded": _("Downloaded a file"),
+    "file.requested": _("Asked for a file"),
     "invitation.accepted": _("Took up an invitation"),
     "invitation.resent": _("Sent an invitation again"),
     "invitation.revoked": _("Withdrew an invitation"),

@@ -30,7 +30,7 @@ def walked(browser_of_owner):
 def test_every_place_of_the_navigation_is_walked_to_once(walked):
     kinds = [visit.what for visit in walked]
     assert len(kinds) == len(set(kinds))
-    assert {"home", "profile", "people", "invite-person", "audit-trail", "business-settings", "exports"} <= set(kinds)
+    assert {"home", "profile", "people", "invite-person", "audit-trail", "business-settings", "files"} <= set(kinds)
 
 
 def test_a_kind_is_the_same_whatever_it_names(acme):

@@ -40,13 +40,13 @@ from payments.models import (
 from tenants.models import (
     Branding,
     CallbackRoute,
-    DataExport,
     Domain,
     DueTask,
     HandOver,
     InboundCallback,
     Invitation,
     Membership,
+    PreparedFile,
     ProductionShortcode,
     Role,
     Tenant,
@@ -127,7 +127,13 @@ class Belongings:
                 shortcode=shortcode, tenant=tenant, channel_id=channel.pk, verified_at=now
             ),
             Branding.objects.create(tenant=tenant),
-            DataExport.objects.create(tenant=tenant, expires_at=now + timedelta(days=1)),
+            PreparedFile.objects.create(
+                tenant=tenant,
+                kind="all-data",
+                requested_by=self.word,
+                name="all.zip",
+                expires_at=now + timedelta(days=1),
+            ),
             DueTask.objects.create(
                 tenant=tenant, task="a.task", fingerprint=tenant.pk.bytes * 2, due_at=now + timedelta(days=1)
             ),

@@ -36,7 +36,7 @@ from payments.models import (
     StandingOrder,
     StatusQuery,
 )
-from tenants.models import Branding, DataExport, HandOver, InboundCallback, Invitation, Membership, Role, Tenant, User
+from tenants.models import Branding, HandOver, InboundCallback, Invitation, Membership, PreparedFile, Role, Tenant, User
 from tenants.tokens import issue_tokens
 from tests.isolation.belongings import PASSWORD, Belongings, fingerprint
 from tests.isolation.conftest import RIVALS, RIVALS_NAME, Caller
@@ -70,7 +70,7 @@ PARAMETERS: dict[str, Callable[[Route, Belongings], object]] = {
     "problem_id": lambda _, its: its.id("prob", Problem),
     "order_id": lambda _, its: its.id("so", StandingOrder),
     "invoice_id": lambda _, its: its.id("bill", Invoice),
-    "export_id": lambda _, its: its.id("exp", DataExport),
+    "file_id": lambda _, its: its.id("file", PreparedFile),
     "digest": lambda _, its: its[Branding].logo_digest or "none",
     "colour": lambda *_: "0b6b3a",
     "report_name": lambda *_: "takings-by-day",  # the same for every business

@@ -16,7 +16,7 @@ from django.utils import timezone
 from audit.ids import new_id, public_id
 from channels.models import Environment
 from tenants import own_sign_in, people, provisioning, second_factor
-from tenants.models import Branding, DataExport, Invitation, Membership, Role, Tenant, User
+from tenants.models import Branding, Invitation, Membership, PreparedFile, Role, Tenant, User
 from tests.factories import make_channel
 from tests.pages.connected_channels import ConnectedChannel, furnish_channels
 from tests.pages.loyal_customers import LoyalCustomer, furnish_loyalty
@@ -135,8 +135,8 @@ PAGES = [
     Page("audit-trail", roles=ADMINISTRATORS),
     Page("business-settings", roles=ADMINISTRATORS),
     Page("branding", roles=ADMINISTRATORS),
-    Page("exports", roles=ADMINISTRATORS),
-    Page("exports", roles=ADMINISTRATORS, asked_by_htmx=True),
+    Page("files"),
+    Page("files", asked_by_htmx=True),
     Page("programs"),
     Page("program-new", roles=MANAGERS),
     Page("program", roles=MANAGERS, arguments=lambda cast: {"program_id": _id("prog", cast.loyal.program)}),
@@ -250,7 +250,8 @@ NOT_PAGES = {
     "reopen-place",
     "logo",
     "brand-style",
-    "export-download",
+    "all-data",
+    "file-download",
 }
 
 
@@ -270,7 +271,7 @@ def furnish(tenant: Tenant) -> Cast:
         expires_at=timezone.now() + people.INVITATION_LASTS,
     )
     Branding.objects.create(tenant=tenant, colour="#0b6b3a")
-    DataExport.objects.create(tenant=tenant, requested_by="Wanjiku Kamau", tables=40, expires_at=timezone.now())
+    furnish_files(tenant)
     stranger = User.objects.create_user(email=f"{new_id().hex}@{tenant.slug}.example", password=PASSWORD)
     channel = make_channel(tenant, "600100")
     make_channel(tenant, "600200", environment=Environment.SANDBOX)
@@ -284,3 +285,18 @@ def furnish(tenant: Tenant) -> Cast:
         connected=furnish_channels(tenant),
         received=furnish_payments(tenant, channel),
     )
+
+
+def furnish_files(tenant: Tenant) -> None:
+    """One that is being made, one that is ready."""
+    common = {"tenant": tenant, "requested_by": "Wanjiku Kamau", "expires_at": timezone.now(), "rows": 41_250}
+    for number, (status, done) in enumerate((("RUNNING", 12_500), ("READY", 41_250))):
+        PreparedFile.objects.create(
+            kind="all-data",
+            name=f"{tenant.slug}-2026-11-21.zip",
+            status=status,
+            rows_done=done,
+            size=1_250_000,
+            fingerprint=bytes([number]),
+            **common,
+        )

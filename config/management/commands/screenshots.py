@@ -43,7 +43,7 @@ _BUSINESS = [
     ("team", "/team/", ""),
     ("audit", "/audit/", ""),
     ("settings", "/settings/", ""),
-    ("export", "/export/", ""),
+    ("files", "/files/", ""),
 ]
 
 
