@@ -79,6 +79,11 @@ class Progress:
             if time.monotonic() - self._noted_at >= _NOTE_EVERY_S:
                 self.alive()
 
+    def finish(self) -> None:
+        """All rows at once, of a file that is made in one go."""
+        self._done = self._rows or 0
+        self.alive()
+
     def alive(self) -> None:
         """Say how far it is, and that somebody works on it."""
         self._note(self._rows, self._done)

@@ -23,7 +23,7 @@ from payments.payouts.creating import retry_failed
 from payments.payouts.explaining import do_now_about, meaning_of
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members, user_of
-from tenants.pages.files import download
+from tenants.pages.files import hand_over
 from tenants.pages.live import live_part, pace_s
 from tenants.permissions import Permission, require
 from tenants.reauthentication import prove_again
@@ -171,13 +171,16 @@ def retry(request: HttpRequest, batch_id: str) -> HttpResponse:
 
 
 @for_members
-@require_safe
+@require_POST
 def result(request: HttpRequest, batch_id: str) -> HttpResponse:
     """The result file: every row as it stands now."""
-    found = batches.payout_batch(actor=actor_of(request), batch_id=id_in("pbat", batch_id))
-    if request.GET.get("type") == "xlsx":
-        return download(export.as_xlsx(found), f"{batch_id}.xlsx")
-    return download(export.as_csv(found), f"{batch_id}.csv")
+    actor = actor_of(request)
+    found = batches.payout_batch(actor=actor, batch_id=id_in("pbat", batch_id))
+    ending = request.POST.get("type", "")
+    file = export.download_result(
+        actor=actor, batch=found, ending=ending if ending in {"csv", "xlsx", "pdf"} else "csv", now=timezone.now()
+    )
+    return hand_over(request, file)
 
 
 @for_members

@@ -10,19 +10,21 @@ from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.ids import public_id
 from channels.pages.shown import shown_environment
+from payments.downloads import download_payouts
 from payments.forms.money_out import KINDS, CreateForm, SendForm, UploadForm, read_kind
 from payments.models import Payout, PayoutBatch
+from payments.pages.reading import ending_in
 from payments.pages.showing import may
 from payments.payouts import batches, blank_file, drafts, looking
 from payments.payouts.checking import GivenRow, UnpayableRows, columns, required_columns
 from payments.payouts.files import headers, read_rows
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
-from tenants.pages.files import download
+from tenants.pages.files import download, hand_over
 from tenants.pages.lists import newest_first
 from tenants.permissions import Permission, require
 
@@ -60,6 +62,21 @@ def payouts(request: HttpRequest) -> HttpResponse:
     return render(
         request, "payments/payouts.html", {"page": newest_first(request, rows), "state": state, "words": words}
     )
+
+
+@for_members
+@require_POST
+def payouts_download(request: HttpRequest) -> HttpResponse:
+    """What the list of payouts shows, as a file."""
+    file = download_payouts(
+        actor=actor_of(request),
+        environment=shown_environment(request),
+        ending=ending_in(request),
+        words=request.POST.get("q", ""),
+        state=request.POST.get("state", ""),
+        now=timezone.now(),
+    )
+    return hand_over(request, file)
 
 
 @for_members
@@ -204,6 +221,7 @@ def _about_reference(refusal: DomainError) -> DomainError:
 urlpatterns = [
     path("money-out/", money_out, name="money-out"),
     path("money-out/payouts/", payouts, name="payouts"),
+    path("money-out/payouts/download/", payouts_download, name="payouts-download"),
     path("money-out/send/", send, name="send-money"),
     path("money-out/upload/", upload, name="upload-payouts"),
     path("money-out/upload/blank/", blank, name="blank-payouts"),

@@ -16,15 +16,17 @@ from audit.ids import public_id
 from channels.pages.shown import shown_environment
 from channels.queries import channels_of
 from payments import quarantine, queries, reversals, takings, timeline
+from payments.downloads import download_payments
 from payments.forms.payments import ReverseForm, SearchForm
 from payments.models import Payment, Reversal
-from payments.pages.reading import id_in
+from payments.pages.reading import ending_in, id_in
 from payments.pages.showing import may
 from payments.searching import find_payments
 from payments.services import NAIROBI
 from tenants.errors import DomainError
 from tenants.models import InboundCallback
 from tenants.pages.edges import actor_of, for_members
+from tenants.pages.files import hand_over
 from tenants.pages.lists import newest_first
 from tenants.pages.live import LivePart, live_part
 from tenants.permissions import Permission, require
@@ -78,6 +80,28 @@ def _further_back(request: HttpRequest, looked_back_to: datetime | None) -> str:
         parameters.pop(name, None)
     parameters["before"] = looked_back_to.isoformat()
     return f"?{parameters.urlencode()}"
+
+
+@for_members
+@require_POST
+def payments_download(request: HttpRequest) -> HttpResponse:
+    """What the filters of the list show, as a file."""
+    actor, environment = actor_of(request), shown_environment(request)
+    form = SearchForm(request.POST, channels=list(channels_of(actor=actor).filter(environment=environment)))
+    if not form.is_valid():
+        return redirect("payments")
+    wanted = form.cleaned_data
+    file = download_payments(
+        actor=actor,
+        environment=environment,
+        ending=ending_in(request),
+        text=wanted["q"],
+        since=wanted["since"],
+        until=wanted["until"],
+        channel_id=wanted["channel"],
+        now=timezone.now(),
+    )
+    return hand_over(request, file)
 
 
 @for_members
@@ -219,6 +243,7 @@ _REASONS = {
 
 urlpatterns = [
     path("payments/", payments, name="payments"),
+    path("payments/download/", payments_download, name="payments-download"),
     path("payments/days/", days, name="days"),
     path("payments/put-aside/", put_aside, name="put-aside"),
     path("payments/put-aside/<str:callback_id>/again/", redrive, name="redrive"),

@@ -8,18 +8,17 @@ from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from channels.pages.shown import shown_environment
 from payments.forms.reports import PeriodForm
-from payments.reports import chart, pdf
+from payments.reports import chart
+from payments.reports.downloads import LONG_DAYS, report_file, request_report_file
 from payments.reports.period import Period, Preset, preset_period, read_period
 from payments.reports.registry import make_report, reports_for
-from payments.reports.table import ReportTable
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
-from tenants.pages.files import download
-from tenants.spreadsheets import csv_bytes, xlsx_bytes
+from tenants.pages.files import hand_over
 
 _ENDINGS = {"csv": "CSV", "xlsx": "XLSX", "pdf": "PDF"}
 _USUAL = Preset.LAST_30_DAYS
@@ -59,32 +58,28 @@ def report(request: HttpRequest, report_name: str) -> HttpResponse:
         ],
         "size": (chart.WIDTH, chart.HEIGHT),
         "endings": _ENDINGS.items(),
+        "is_long": len(period.days) > LONG_DAYS,
     }
     return render(request, "payments/report.html", context, status=form.status)
 
 
 @for_members
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def report_download(request: HttpRequest, report_name: str) -> HttpResponse:
-    """`?type=csv`, `xlsx` or `pdf`."""
+    """`type` is csv, xlsx or pdf. A GET makes it at once; a POST, for a long time, in the background."""
     now = timezone.now()
     period, _form = _asked(request, now=now)
-    environment = shown_environment(request)
-    table = make_report(actor=actor_of(request), name=report_name, environment=environment, period=period)
-    ending = request.GET.get("type", "")
-    return download(
-        _content(table, ending, now=now),
-        f"{report_name}-{environment.lower()}-{period.first}-{period.last}.{ending if ending in _ENDINGS else 'csv'}",
-    )
-
-
-def _content(table: ReportTable, ending: str, *, now: datetime) -> bytes:
-    if ending == "pdf":
-        return pdf.pdf_bytes(table, now=now)
-    lines = table.lines
-    if ending == "xlsx":
-        return xlsx_bytes(lines, sheet=str(table.title), bold=frozenset({0, len(lines) - 1}))
-    return csv_bytes(lines)
+    ending = request.POST.get("type") or request.GET.get("type", "")
+    asked: dict[str, Any] = {
+        "actor": actor_of(request),
+        "name": report_name,
+        "environment": shown_environment(request),
+        "period": period,
+        "ending": ending if ending in _ENDINGS else "csv",
+    }
+    if request.method == "POST":
+        return hand_over(request, request_report_file(**asked, now=now))
+    return hand_over(request, report_file(**asked))
 
 
 def _asked(request: HttpRequest, *, now: datetime) -> tuple[Period, PeriodForm]:

@@ -12,7 +12,9 @@ from payments.reports.fees import fees
 from payments.reports.period import Period
 from payments.reports.table import Column, Kind, ReportTable
 from payments.reports.takings import takings_by_channel, takings_by_day, takings_by_hour, takings_by_program
+from payments.reports.writing import file_kind
 from tenants.errors import NotFound
+from tenants.files import register_kind
 from tenants.permissions import ROLES, Permission, require
 from tenants.spreadsheets import Cell
 
@@ -32,12 +34,32 @@ class Report:
     charted: int
     rows: Callable[[str, Period], Rows]  # of one environment
 
+    def table(self, environment: str, period: Period) -> ReportTable:
+        """Of the present business."""
+        return ReportTable(
+            title=self.title,
+            environment=environment,
+            period=period,
+            columns=self.columns,
+            rows=self.rows(environment, period),
+            charted=self.charted,
+        )
+
 
 _reports: dict[str, Report] = {}
 
 
 def register_report(report: Report) -> None:
     _reports[report.name] = report
+    register_kind(file_kind(report))
+
+
+def report_named(name: str) -> Report:
+    """:raises NotFound: if there is none of that name."""
+    report = _reports.get(name)
+    if report is None:
+        raise NotFound(gettext("There is no such report."))
+    return report
 
 
 def reports_for(*, actor: Actor) -> list[Report]:
@@ -51,18 +73,9 @@ def make_report(*, actor: Actor, name: str, environment: str, period: Period) ->
     :raises NotFound: if there is none of that name.
     :raises NotPermitted: if the actor may not see what it shows.
     """
-    report = _reports.get(name)
-    if report is None:
-        raise NotFound(gettext("There is no such report."))
+    report = report_named(name)
     require(actor, report.permission)
-    return ReportTable(
-        title=report.title,
-        environment=environment,
-        period=period,
-        columns=report.columns,
-        rows=report.rows(environment, period),
-        charted=report.charted,
-    )
+    return report.table(environment, period)
 
 
 _DAY = Column(_("Day"), Kind.DATE)

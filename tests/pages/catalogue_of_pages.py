@@ -217,6 +217,8 @@ NOT_PAGES = {
     "approve-batch",
     "retry-batch",
     "batch-result",
+    "payments-download",
+    "payouts-download",
     "disallow-receiver",
     "ask-balance",
     "recount-day",

@@ -391,7 +391,7 @@ def test_the_result_file_has_every_row(acme, channel, second, browser):
     with tenant_context(acme):
         batch = make_batch(channel, "Wages", ["SUCCEEDED", "ACCEPTED"])
 
-    response = browser(second).get(f"{address(batch)}result/")
+    response = browser(second).post(f"{address(batch)}result/", {"type": "csv"})
 
     lines = response.content.decode("utf-8-sig").splitlines()
     assert len(lines) == 3
@@ -567,7 +567,7 @@ def test_a_clerk_sees_reversals_and_no_payouts(acme, channel, batch, member_of, 
 
     assert 'href="/money-out/"' not in home
     assert "/approve/" not in its
-    for path in ("/money-out/", "/money-out/payouts/", "/money-out/send/", address(batch), f"{address(batch)}result/"):
+    for path in ("/money-out/", "/money-out/payouts/", "/money-out/send/", address(batch)):
         assert client.get(path).status_code == 403, path
 
 
@@ -580,14 +580,13 @@ def test_rival_finds_nothing_of_acmes_money(acme, rival, channel, batch, to_revi
         address(batch),
         f"{address(batch)}release/",
         f"{address(batch)}cancel/",
-        f"{address(batch)}result/",
         f"/money-out/payouts/{public_id('pout', to_review.pk)}/",
         f"/reversals/{public_id('rev', reversal.pk)}/",
         f"/reversals/{public_id('rev', reversal.pk)}/approve/",
     ):
         assert client.get(path).status_code == 404, path
-    for path in (f"{address(batch)}approve/", f"{address(batch)}retry/", f"{address(batch)}cancel/"):
-        assert client.post(path).status_code == 404, path
+    for step in ("approve", "retry", "cancel", "result"):
+        assert client.post(f"{address(batch)}{step}/").status_code == 404, step
     assert "Wages" not in client.get("/money-out/").content.decode()
 
 
