@@ -1,30 +1,29 @@
 """Payouts between the form that gave them and the page that makes them: checked, shown to a person, not kept yet.
 
-They wait an hour in the cache. What is in the database is a batch; a draft that is lost is entered again.
+They wait an hour, and are no batch: nothing of them is sent, counted or approved.
 """
 
 import hashlib
 import json
 import secrets
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.core.cache import cache
 from django.utils.translation import gettext as _
 
 from audit.ids import public_id, read_public_id
 from audit.services import Actor
 from channels.idempotency import do_once
+from payments.models import PayoutDraft
 from payments.payouts.checking import GivenRow
 from payments.payouts.creating import Checked, check_batch, create_batch
 from tenants.errors import NotFound
 from tenants.permissions import Permission, require
 
-_LASTS_S = 60 * 60
+_LASTS = timedelta(hours=1)
 
 
 class DraftGone(NotFound):
@@ -56,7 +55,9 @@ def keep_draft(*, actor: Actor, draft: Draft, now: datetime) -> str:
         "purpose": draft.purpose,
         "reference": draft.reference,
     }
-    cache.set(_key(token), zlib.compress(json.dumps(plain, default=str).encode()), _LASTS_S)
+    PayoutDraft.objects.create(
+        token_hash=_hash(token), content=json.loads(json.dumps(plain, default=str)), expires_at=now + _LASTS
+    )
     return token
 
 
@@ -66,7 +67,7 @@ def check_draft(*, actor: Actor, token: str, now: datetime) -> tuple[Draft, Chec
     :raises DraftGone: if there is none such in this business, or not any more.
     :raises UnpayableRows, NotFound, NoUsableChannel, OverDailyMaximum: as `check_batch`.
     """
-    draft = _read(token, actor)
+    draft = _read(token, actor, now=now)
     return draft, _check(draft, actor=actor, now=now)
 
 
@@ -94,7 +95,7 @@ def create_from_draft(*, actor: Actor, token: str, reference: str, now: datetime
     answer = do_once(
         key=f"draft:{token}",
         environment=found.channel.environment,
-        request_hash=hashlib.sha256(token.encode()).digest(),
+        request_hash=_hash(token),
         work=create,
         now=now,
     )
@@ -112,16 +113,20 @@ def _check(draft: Draft, *, actor: Actor, now: datetime) -> Checked:
     )
 
 
-def _read(token: str, actor: Actor) -> Draft:
+def forget_expired(*, now: datetime) -> None:
+    """Remove what can't be made any more in the present business."""
+    PayoutDraft.objects.filter(expires_at__lt=now).delete()
+
+
+def _read(token: str, actor: Actor, *, now: datetime) -> Draft:
     require(actor, Permission.PAYOUTS_CREATE)
-    kept = cache.get(_key(token))
+    kept = PayoutDraft.objects.filter(token_hash=_hash(token), expires_at__gt=now).first()
     if kept is None:
         raise DraftGone(_("This was checked more than an hour ago. Enter it again."))
-    plain = json.loads(zlib.decompress(kept))
+    plain = kept.content
     rows = [GivenRow(number, values) for number, values in plain.pop("rows")]
     return Draft(rows=rows, channel_id=UUID(plain.pop("channel_id")), **plain)
 
 
-def _key(token: str) -> str:
-    """The cache keeps every business's keys apart."""
-    return f"payout-draft:{hashlib.sha256(token.encode()).hexdigest()}"
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

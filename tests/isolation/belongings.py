@@ -27,6 +27,7 @@ from payments.models import (
     PaymentRequest,
     Payout,
     PayoutBatch,
+    PayoutDraft,
     PayoutEntry,
     PayoutPolicy,
     Pull,
@@ -209,6 +210,7 @@ class Belongings:
         self._note(
             PayoutPolicy.objects.create(environment=channel.environment),
             AllowedReceiver.objects.create(environment=channel.environment),
+            PayoutDraft.objects.create(token_hash=b"x" * 32, content={"reference": self.word}, expires_at=tomorrow),
             batch,
             payout,
             PayoutEntry.objects.create(payout=payout, kind=PayoutEntry.Kind.RESERVE, amount=500, created_at=now),
