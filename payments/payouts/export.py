@@ -123,7 +123,7 @@ def _printed(batch: PayoutBatch, payouts: Iterable[Payout], *, now: datetime) ->
             pdf.Column(_("Row"), is_number=True),
             pdf.Column(_("To")),
             pdf.Column(_("Name")),
-            pdf.Column(_("KES"), is_number=True),
+            pdf.Column("KES", is_number=True),
             pdf.Column(_("State")),
             pdf.Column(_("Receipt")),
         ],
