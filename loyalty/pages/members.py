@@ -31,8 +31,8 @@ from tenants.serializer_fields import id_in_url
 @for_members
 @require_safe
 def members(request: HttpRequest) -> HttpResponse:
-    actor = actor_of(request)
     """With `?claim=` and a receipt, to choose whose payment it was."""
+    actor = actor_of(request)
     text, chosen = request.GET.get("q", ""), request.GET.get("program", "")
     try:
         program_id = read_public_id("prog", chosen) if chosen else None
@@ -54,10 +54,12 @@ def members(request: HttpRequest) -> HttpResponse:
 @for_members
 @require_http_methods(["GET", "POST"])
 def member_new(request: HttpRequest) -> HttpResponse:
+    """One member; `?phone=` and `?name=` fill in who it is."""
     actor = actor_of(request)
     require(actor, Permission.MEMBERS_CHANGE)
     programs = services.programs_of(actor=actor).filter(is_active=True).order_by("name")
-    form = EnrolForm(request.POST or None, programs=programs)
+    wanted = {"phone_number": request.GET.get("phone", ""), "name": request.GET.get("name", "")}
+    form = EnrolForm(request.POST or None, programs=programs, initial=wanted)
     if request.method == "POST" and form.is_valid():
         try:
             member = enrol_member(

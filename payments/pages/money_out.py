@@ -82,11 +82,15 @@ def payouts_download(request: HttpRequest) -> HttpResponse:
 @for_members
 @require_http_methods(["GET", "POST"])
 def send(request: HttpRequest) -> HttpResponse:
-    """One payout: what is entered here is checked, and shown before anything is made of it."""
+    """One payout: what is entered here is checked, and shown before anything is made of it.
+
+    `?phone=` and `?name=` fill in whom it is for.
+    """
     actor, kind = actor_of(request), read_kind(request.GET.get("to", ""))
     require(actor, Permission.PAYOUTS_CREATE)
     channels = looking.sending_channels(actor=actor, environment=shown_environment(request))
-    form = SendForm(request.POST or None, kind=kind, channels=channels)
+    wanted = {"phone_number": request.GET.get("phone", ""), "name": request.GET.get("name", "")}
+    form = SendForm(request.POST or None, kind=kind, channels=channels, initial=wanted)
     if request.method == "POST" and form.is_valid():
         draft = drafts.Draft(
             rows=[GivenRow(1, form.row)],

@@ -137,6 +137,8 @@ PAGES = [
     Page("branding", roles=ADMINISTRATORS),
     Page("files"),
     Page("files", asked_by_htmx=True),
+    Page("customers"),
+    Page("customer", arguments=_payment_id),
     Page("programs"),
     Page("program-new", roles=MANAGERS),
     Page("program", roles=MANAGERS, arguments=lambda cast: {"program_id": _id("prog", cast.loyal.program)}),

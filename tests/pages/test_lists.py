@@ -8,6 +8,7 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from tenants.models import Invitation, Role
+from tenants.pages import lists
 from tenants.pages.lists import newest_first
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -69,3 +70,25 @@ def test_a_page_is_one_query_without_an_offset(seven):
 def test_an_empty_list_has_no_other_pages(seven):
     page = look(seven.none(), "", "expires_at")[1]
     assert (page.rows, page.newer, page.older) == ([], "", "")
+
+
+@pytest.mark.parametrize("moment", ["", "expires_at"])
+def test_few_among_many_are_found_by_walking_so_many_for_each_page(seven, moment, monkeypatch):
+    monkeypatch.setattr(lists, "WALK", 3)
+    few = seven.filter(email__in=["6@x.example", "0@x.example"])
+
+    def walk(address):
+        page = newest_first(RequestFactory().get(f"/{address}"), few, moment=moment, size=3, walked=seven)
+        return "".join(row.email[0] for row in page.rows), page
+
+    numbers, first = walk("")
+    assert (numbers, first.newer) == ("6", "")
+    numbers, second = walk(first.older)
+    assert (numbers, bool(second.older)) == ("", True)
+    numbers, third = walk(second.older)
+    assert (numbers, third.older) == ("0", "")
+
+    numbers, back = walk(third.newer)
+    assert (numbers, bool(back.newer)) == ("", True)
+    numbers, _top = walk(back.newer)
+    assert numbers == "6"

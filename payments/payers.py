@@ -1,0 +1,87 @@
+"""Who pays: payments by whom they came from, as M-PESA tells it.
+
+A payer is a number, a number that M-PESA masked, or the hash of one (docs/daraja.md). Several people share a masked
+number, so what is counted for one may be several people's.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from audit.services import Actor
+from channels.msisdn import mask, sha256_hex
+from payments.models import Payment
+from payments.queries import payments_of, read_payment
+from tenants.permissions import Permission, require
+
+COUNTED = 1_000  # payments of one payer, at most: a page adds up no more
+
+_TOTALS = """
+    SELECT given.payer, counted.payments, counted.amount
+      FROM unnest(%s::text[]) AS given (payer),
+   LATERAL (SELECT count(*) AS payments, coalesce(sum(newest.amount) FILTER (WHERE reversed_at IS NULL), 0) AS amount
+              FROM (SELECT amount, reversed_at
+                      FROM payments_payment
+                     WHERE environment = %s AND payer = given.payer
+                     ORDER BY paid_at DESC, id DESC
+                     LIMIT %s) AS newest) AS counted
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PayerTotal:
+    """What came from one payer: `amount` is KES without what was given back.
+
+    `has_more`: only the newest `COUNTED` payments are in it.
+    """
+
+    payments: int
+    amount: Decimal
+    has_more: bool
+
+
+def newest_of_each_payer(*, actor: Actor, environment: str) -> QuerySet[Payment]:
+    """The last payment of everybody who has paid. Each payment is looked at by itself, so walk only so many."""
+    payments = payments_of(actor=actor).filter(environment=environment)
+    same = Payment.objects.filter(environment=environment, payer=OuterRef("payer")).order_by("-paid_at", "-pk")
+    return payments.filter(pk=Subquery(same.values("pk")[:1]))
+
+
+def payments_like(*, actor: Actor, payment_id: UUID) -> QuerySet[Payment]:
+    """All that came from whoever made this payment, in its environment.
+
+    :raises NotFound: if the business has no such payment.
+    """
+    payment = read_payment(actor=actor, payment_id=payment_id)
+    return payments_of(actor=actor).filter(environment=payment.environment, payer=payment.payer)
+
+
+def totals_of(*, actor: Actor, environment: str, payers: Collection[str]) -> dict[str, PayerTotal]:
+    """What came from each of a page's payers."""
+    require(actor, Permission.PAYMENTS_READ)
+    with connection.cursor() as cursor:
+        cursor.execute(_TOTALS, [list(payers), environment, COUNTED])
+        return {
+            payer: PayerTotal(payments, amount, has_more=payments == COUNTED)
+            for payer, payments, amount in cursor.fetchall()
+        }
+
+
+def spellings_of(msisdn: str) -> list[str]:
+    """Every way in which M-PESA may name a number: plain, hashed, and masked as it has been seen to mask."""
+    return [
+        msisdn,
+        sha256_hex(msisdn),
+        f"{msisdn[:4]} ***** {msisdn[-3:]}",
+        f"{msisdn[:5]}****{msisdn[-3:]}",
+        mask(msisdn),
+    ]
+
+
+def is_shared(payer: str) -> bool:
+    """May several people stand behind it?"""
+    return "*" in payer
