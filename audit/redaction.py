@@ -14,6 +14,8 @@ _NAMED_SECRET = re.compile(
 _SECRETS = [
     # The path that Safaricom calls, and its token by itself: 29 characters of its own alphabet.
     (re.compile(r"(/h/)[^/\s?#'\"]+"), r"\1(token)"),
+    # A member's own page, and the link by which a customer joins.
+    (re.compile(r"(/(?:m|join)/)[^/\s?#'\"]{16,}"), r"\1(token)"),
     (re.compile(r"(?<![A-Za-z0-9])[bdfghjkmnprtvwxz2456789]{29}(?![A-Za-z0-9])"), "(token)"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"), "(token)"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{16,}"), rf"\1 {HIDDEN}"),

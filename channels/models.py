@@ -1,8 +1,12 @@
+import re
+
 from django.db import models
 from django.db.models import Q
 
 from audit.ids import UUIDv7Field
 from channels.fields import EncryptedTextField
+
+_LINK = re.compile(r"(https?://[^\s/]+/)\S+")
 
 
 class Environment(models.TextChoices):
@@ -213,6 +217,11 @@ class SmsMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status} {self.dedup_key}"
+
+    @property
+    def shown_body(self) -> str:
+        """What the business's people may read of it: a link of a real message is a key, and only its receiver's."""
+        return _LINK.sub(r"\1…", self.body) if self.environment == Environment.PRODUCTION else self.body
 
 
 class Problem(models.Model):

@@ -63,6 +63,9 @@ class ProgramInput(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=80, help_text="As customers read it.")
     member_key = LowerCaseChoiceField(Program.MemberKey, default="by_payer")
     language = serializers.ChoiceField(settings.LANGUAGES, default="en", help_text="Of its messages.")
+    is_joinable = serializers.BooleanField(
+        default=True, help_text="Customers may join by themselves, at /join/, where the program knows them by payer."
+    )
     accrual_rule = AccrualRuleFields(required=False, allow_null=True)
     stamp_rule = StampRuleFields(required=False, allow_null=True)
 
@@ -73,6 +76,7 @@ class ProgramChange(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=80, required=False)
     language = serializers.ChoiceField(settings.LANGUAGES, required=False)
     is_active = serializers.BooleanField(required=False)
+    is_joinable = serializers.BooleanField(required=False)
     accrual_rule = AccrualRuleFields(required=False, allow_null=True)
     stamp_rule = StampRuleFields(required=False, allow_null=True)
 
@@ -86,7 +90,8 @@ class ProgramOutput(serializers.ModelSerializer[Program]):
     class Meta:
         model = Program
         fields = [
-            "id", "code", "name", "member_key", "language", "is_active", "accrual_rule", "stamp_rule", "created_at",
+            "id", "code", "name", "member_key", "language", "is_active", "is_joinable", "accrual_rule", "stamp_rule",
+            "created_at",
         ]  # fmt: skip
 
 
@@ -190,12 +195,13 @@ class LoyaltyMemberOutput(serializers.ModelSerializer[Member]):
     program_id = PublicIdField("prog")
     program_code = serializers.CharField(source="program.code")
     environment = LowerCaseChoiceField(Environment)
+    consent_way = LowerCaseChoiceField(Member.ConsentWay, allow_blank=True)
 
     class Meta:
         model = Member
         fields = [
             "id", "program_id", "program_code", "environment", "code", "name", "phone_number", "consented_at",
-            "points_balance", "stamps", "is_active", "joined_at",
+            "consent_way", "consent_note", "points_balance", "stamps", "is_active", "joined_at",
         ]  # fmt: skip
 
 

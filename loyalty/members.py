@@ -74,6 +74,8 @@ def enrol_member(
     name: str = "",
     phone_number: str = "",
     consented: bool = False,
+    consent_way: str = Member.ConsentWay.TOLD,
+    consent_note: str = "",
 ) -> Member:
     """Make somebody a member. Without a `code` a short one is made up, except where what is typed is the member.
 
@@ -89,6 +91,8 @@ def enrol_member(
         raise NotFound(_("There is no such program."))
     member = Member(program=program, environment=environment, name=name.strip(), joined_at=now)
     _set_phone_number(member, phone_number, consented=consented, now=now)
+    if member.phone_number:
+        member.consent_way, member.consent_note = consent_way, consent_note
     member.code = _read_code(member, code) if code else _make_code(member)
     with transaction.atomic():
         _save(member)
@@ -186,6 +190,7 @@ def _programs_that_name(code: str, mappings: Iterable[AccountMapping]) -> set[st
 def _set_phone_number(member: Member, text: str, *, consented: bool, now: datetime) -> None:
     if not text.strip():
         member.phone_number, member.phone_hash, member.consented_at = "", "", None
+        member.consent_way = member.consent_note = ""
         return
     try:
         phone_number = msisdn.normalise(text)
@@ -197,7 +202,7 @@ def _set_phone_number(member: Member, text: str, *, consented: bool, now: dateti
         sentence = _("Ask the member first, then say that they agreed to their number being kept and used.")
         raise ConsentMissing(sentence, errors={"consented": [sentence]})
     member.phone_number, member.phone_hash = phone_number, msisdn.sha256_hex(phone_number)
-    member.consented_at = now
+    member.consented_at, member.consent_way, member.consent_note = now, Member.ConsentWay.TOLD, ""
 
 
 def _save(member: Member) -> None:
@@ -223,5 +228,6 @@ def _state(member: Member) -> dict[str, Any]:
         "code": member.code,
         "name": member.name,
         "phone_number": msisdn.mask(member.phone_number) if member.phone_number else "",
+        "consent": f"{member.consent_way} {member.consent_note}".strip(),
         "is_active": member.is_active,
     }

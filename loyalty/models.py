@@ -24,6 +24,7 @@ class Program(models.Model):
     member_key = models.CharField(max_length=12, choices=MemberKey.choices, default=MemberKey.BY_PAYER)
     language = models.CharField(max_length=5, choices=settings.LANGUAGES, default="en")  # of its messages
     is_active = models.BooleanField(default=True)
+    is_joinable = models.BooleanField(default=True)  # BY_PAYER: customers may join by themselves, at /join/
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -104,6 +105,11 @@ class Member(models.Model):
     in the commit that writes why, with this row locked.
     """
 
+    class ConsentWay(models.TextChoices):
+        TOLD = "TOLD", "told one of the business's people or its software"
+        LIST = "LIST", "collected by the business before, and brought in with a list"
+        SELF = "SELF", "given by the member, by a link that was sent to the number"
+
     id = UUIDv7Field(primary_key=True, prefix="mem")
     program = models.ForeignKey(Program, models.PROTECT, related_name="members", db_index=False)
     environment = models.CharField(max_length=10, choices=Environment.choices)
@@ -112,6 +118,8 @@ class Member(models.Model):
     phone_number = models.CharField(max_length=12, blank=True)  # 2547…, given with consent
     phone_hash = models.CharField(max_length=64, blank=True)  # its SHA-256, as Daraja's version 1 reports it
     consented_at = models.DateTimeField(null=True)  # when the member agreed that we keep and use the number
+    consent_way = models.CharField(max_length=4, choices=ConsentWay.choices, blank=True)
+    consent_note = models.CharField(max_length=254, blank=True)  # LIST: how it was collected; SELF: to which text
     points_balance = models.BigIntegerField(default=0)
     stamps = models.PositiveSmallIntegerField(default=0)
     is_active = models.BooleanField(default=True)  # False: earns and spends nothing
@@ -142,6 +150,33 @@ class Member(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}".strip()
+
+
+class JoinLink(models.Model):
+    """One SMS that somebody asked for by typing a number at /join/: a way into a program, or, where the number is a
+    member's, to the member's page.
+
+    It lasts a day and works once. What was typed stays no longer: the row goes when it has expired.
+    """
+
+    id = UUIDv7Field(primary_key=True)
+    program = models.ForeignKey(Program, models.CASCADE, related_name="join_links", db_index=False)
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    phone_number = models.CharField(max_length=12)  # 2547…
+    name = models.CharField(max_length=80, blank=True)  # as whoever asked typed it; never in the SMS
+    token_hash = models.BinaryField(max_length=32, null=True, unique=True)  # null: led to a member's page
+    asked_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["expires_at"], name="join_link_expires"),
+            models.Index(fields=["phone_number"], name="join_link_phone"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.program} for {self.phone_number[:4]}…{self.phone_number[-3:]}"
 
 
 class PaymentOutcome(models.Model):

@@ -31,6 +31,16 @@ def card_filled(*, language: str, terms: StampTerms) -> str:
     return _render("card_filled", language, {"thanks": terms.thanks, "reward": terms.reward})
 
 
+def join_link(*, language: str, business: str, program_name: str, url: str) -> str:
+    """“Mama Mboga: open https://… within 24 hours to join VIP. You did not ask for this? Leave it.”"""
+    return _render("join_link", language, {"business": business, "program": program_name, "url": url})
+
+
+def own_page_link(*, language: str, business: str, program_name: str, url: str) -> str:
+    """“Mama Mboga: your VIP points are at https://… Keep this link to yourself.”"""
+    return _render("own_page_link", language, {"business": business, "program": program_name, "url": url})
+
+
 def _render(event: str, language: str, facts: dict[str, Any]) -> str:
     return _template(event, language).render(Context(facts)).strip()
 

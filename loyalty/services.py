@@ -29,6 +29,7 @@ class ProgramChanges(TypedDict, total=False):
     name: str
     language: str
     is_active: bool
+    is_joinable: bool
     accrual: AccrualTerms | None
     stamp: StampTerms | None
 
@@ -64,6 +65,7 @@ def create_program(
     name: str,
     member_key: str = Program.MemberKey.BY_PAYER,
     language: str = "en",
+    is_joinable: bool = True,
     accrual: AccrualTerms | None = None,
     stamp: StampTerms | None = None,
 ) -> Program:
@@ -72,7 +74,7 @@ def create_program(
     :raises ProgramExists: if the code is taken.
     """
     require(actor, Permission.LOYALTY_CHANGE)
-    program = Program(code=code, name=name, member_key=member_key, language=language)
+    program = Program(code=code, name=name, member_key=member_key, language=language, is_joinable=is_joinable)
     try:
         with transaction.atomic():
             program.save(force_insert=True)
@@ -134,6 +136,7 @@ def _state(program: Program) -> dict[str, Any]:
         "member_key": program.member_key,
         "language": program.language,
         "is_active": program.is_active,
+        "is_joinable": program.is_joinable,
         "accrual_rule": asdict(accrual.terms) if accrual else None,
         "stamp_rule": asdict(stamp.terms) if stamp else None,
     }

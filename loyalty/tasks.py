@@ -21,3 +21,11 @@ def take_back(payment_id: str) -> None:
     from loyalty import reversals
 
     reversals.take_back_points(payment_id=UUID(payment_id), now=timezone.now())
+
+
+@shared_task(base=TenantTask)
+def forget_join_links() -> None:
+    """Remove what people typed to join, once it has expired."""
+    from loyalty import joining
+
+    joining.forget_expired(now=timezone.now())

@@ -2,7 +2,7 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from loyalty import api
-from loyalty.pages import customers, home, members, own, programs
+from loyalty.pages import customers, home, join, members, own, programs
 from tenants.pages.home import register_needs
 from tenants.pages.shell import Place, register
 from tenants.permissions import Permission
@@ -22,7 +22,13 @@ api_urlpatterns = [
 ]
 
 # Pages of a business's own host.
-business_urlpatterns = [*customers.urlpatterns, *programs.urlpatterns, *members.urlpatterns, *own.urlpatterns]
+business_urlpatterns = [
+    *customers.urlpatterns,
+    *programs.urlpatterns,
+    *members.urlpatterns,
+    *own.urlpatterns,
+    *join.urlpatterns,
+]
 
 register(
     Place("customers", _("Customers"), "person", Permission.LOYALTY_READ, order=35),

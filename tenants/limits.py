@@ -16,6 +16,7 @@ from tenants.errors import DomainError
 INVITATIONS_PER_HOUR = 60  # of one business
 PROOFS_PER_HOUR = 20  # wrong passwords and codes of one person who is signed in
 OWN_CLAIMS_PER_HOUR = 10  # receipts tried by one member on their own page
+JOINS_PER_HOUR = 30  # asked for by one caller, for any number: many phones share a mobile network's address
 RESETS_PER_HOUR = 30  # asked for by one caller, for any person
 RESET_MAILS_PER_HOUR = 5  # to one person
 
@@ -65,6 +66,7 @@ def _limit(door: str) -> int:
         "invitation": INVITATIONS_PER_HOUR,
         "prove_again": PROOFS_PER_HOUR,
         "own_claim": OWN_CLAIMS_PER_HOUR,
+        "join": JOINS_PER_HOUR,
         "password_reset": RESETS_PER_HOUR,
         "password_mail": RESET_MAILS_PER_HOUR,
     }

@@ -51,6 +51,12 @@ class ProgramForm(PageForm):
         initial="en",
         error_messages={"required": _("Choose a language.")},
     )
+    is_joinable = forms.BooleanField(
+        label=_("Customers may join by themselves"),
+        help_text=_("They type their number on your page, and agree by a link that we send to it: one SMS for each."),
+        required=False,
+        initial=True,
+    )
 
     gives_points = forms.BooleanField(label=_("Payments earn points"), required=False, initial=True)
     points = _number(_("Points"), least=1, most=1000, initial=1)
@@ -107,7 +113,8 @@ class ProgramForm(PageForm):
                 minimum_kes=given["stamp_minimum_kes"] or 0,
                 **{name: given[name] for name in _STAMPS if name != "stamp_minimum_kes"},
             )
-        return {"name": given["name"], "language": given["language"], "accrual": accrual, "stamp": stamp}
+        kept = {name: given[name] for name in ("name", "language", "is_joinable")}
+        return kept | {"accrual": accrual, "stamp": stamp}
 
     @staticmethod
     def values_of(program: Program) -> dict[str, Any]:
@@ -116,6 +123,7 @@ class ProgramForm(PageForm):
         values: dict[str, Any] = {
             "name": program.name,
             "language": program.language,
+            "is_joinable": program.is_joinable,
             "gives_points": accrual is not None,
             "gives_stamps": stamp is not None,
         }

@@ -17,7 +17,7 @@ from loyalty import own_page, queries, services
 from loyalty.claims import claim_payment, waiting_payments
 from loyalty.forms.members import AdjustForm, ChangeMemberForm, ClaimForm, EnrolForm, RedeemForm
 from loyalty.members import change_member, enrol_member, get_member
-from loyalty.models import Member, PaymentOutcome
+from loyalty.models import Member, PaymentOutcome, Program
 from loyalty.pages.showing import holdings
 from loyalty.points import adjust_points, collect_reward, entries_of, redeem_points
 from tenants.errors import DomainError
@@ -70,7 +70,9 @@ def member_new(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("Welcome, %(member)s.") % {"member": member})
             return redirect("member", public_id("mem", member.pk))
-    return render(request, "loyalty/member_new.html", {"form": form}, status=form.status)
+    may_join = any(row.is_joinable and row.member_key == Program.MemberKey.BY_PAYER for row in programs)
+    context = {"form": form, "join_address": request.build_absolute_uri(reverse("join")) if may_join else ""}
+    return render(request, "loyalty/member_new.html", context, status=form.status)
 
 
 @for_members

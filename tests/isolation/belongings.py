@@ -16,7 +16,17 @@ from audit.ids import public_id
 from audit.models import AuditEntry, AuditRow, PlatformAuditEntry
 from audit.services import Actor
 from channels.models import ChannelRun, IdempotencyKey, MpesaChannel, Problem, SmsMessage
-from loyalty.models import AccrualRule, Member, PaymentOutcome, PointsEntry, PointsTotal, Program, Reward, StampRule
+from loyalty.models import (
+    AccrualRule,
+    JoinLink,
+    Member,
+    PaymentOutcome,
+    PointsEntry,
+    PointsTotal,
+    Program,
+    Reward,
+    StampRule,
+)
 from payments.models import (
     AllowedReceiver,
     BalanceQuery,
@@ -154,7 +164,8 @@ class Belongings:
             Payment.objects.create(receipt=f"{self.word}{number}", callback_id=callback.pk, source="STK", **paid)
             for number in (1, 2)
         )
-        program = Program.objects.create(code=self.word, name=self.word)
+        # What strangers change where one may join, is by design: tests/pages/test_joining.py.
+        program = Program.objects.create(code=self.word, name=self.word, is_joinable=False)
         member = Member.objects.create(
             program=program, environment=channel.environment, code=self.word, points_balance=50, joined_at=now
         )
@@ -166,6 +177,14 @@ class Belongings:
             waiting,
             program,
             member,
+            JoinLink.objects.create(
+                program=program,
+                environment=channel.environment,
+                phone_number="254712345127",
+                token_hash=self.tenant.pk.bytes * 2,
+                asked_at=now,
+                expires_at=now + timedelta(days=1),
+            ),
             PaymentOutcome.objects.create(payment=waiting, program=program, status="WAITING", decided_at=now),
             AccrualRule.objects.create(program=program),
             StampRule.objects.create(

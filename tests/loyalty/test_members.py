@@ -164,8 +164,8 @@ def test_a_member_is_changed_and_the_change_is_written_down(in_acme, loyalty, en
     member.refresh_from_db()
     assert (member.name, member.phone_number, member.code) == ("Jane", JOHNS_NUMBER, "GOLD1")
     entry = AuditEntry.objects.get(action="member.changed")
-    assert entry.before == {"name": "John", "phone_number": ""}
-    assert entry.after == {"name": "Jane", "phone_number": "2547****126"}
+    assert entry.before == {"name": "John", "phone_number": "", "consent": ""}
+    assert entry.after == {"name": "Jane", "phone_number": "2547****126", "consent": "TOLD"}
 
 
 def test_a_new_number_needs_a_new_consent_and_the_old_one_none(in_acme, loyalty, enrol, actor):

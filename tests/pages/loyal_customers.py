@@ -1,5 +1,6 @@
 """A member with something on every page about loyalty, SMS and reports."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -11,15 +12,16 @@ from django_tenants.utils import tenant_context
 from audit.services import system_actor
 from channels.models import Environment, MpesaChannel, SmsMessage
 from channels.sms.outbox import NewSms, queue_messages
-from loyalty import own_page
+from loyalty import joining, own_page
 from loyalty.accrual import AccrualTerms, StampTerms
 from loyalty.members import enrol_member
-from loyalty.models import Member, PaymentOutcome, Program, Reward
+from loyalty.models import JoinLink, Member, PaymentOutcome, Program, Reward
 from loyalty.points import adjust_points, redeem_points
 from loyalty.services import create_program
 from payments.models import DayTotal, Payment
 from tenants.models import Tenant
 
+JOIN_TOKEN = "abcdefghijklmnopqrstuv"
 STAMPS = StampTerms(
     payments_needed=5, reward="free delivery", thanks="Thanks for ordering!", noun="order", noun_plural="orders"
 )
@@ -33,6 +35,7 @@ class LoyalCustomer:
     member: Member
     reward: Reward
     token: str  # of the member's own page
+    join_token: str  # in the SMS to somebody who wants to join
 
 
 def furnish_loyalty(tenant: Tenant, channel: MpesaChannel) -> LoyalCustomer:
@@ -90,5 +93,14 @@ def furnish_loyalty(tenant: Tenant, channel: MpesaChannel) -> LoyalCustomer:
         queue_messages(messages=[message], now=now)
         SmsMessage.objects.update(status=SmsMessage.Status.FAILED, error="The number is not in service.")
         token = own_page.own_page_token(actor=actor, member=member)
+        JoinLink.objects.create(
+            program=program,
+            environment=Environment.PRACTICE,
+            phone_number="254733000999",
+            name="Baraka",
+            token_hash=hashlib.sha256(JOIN_TOKEN.encode()).digest(),
+            asked_at=now,
+            expires_at=now + joining.LINK_LASTS,
+        )
     connection.set_schema_to_public()
-    return LoyalCustomer(program=program, member=member, reward=reward, token=token)
+    return LoyalCustomer(program=program, member=member, reward=reward, token=token, join_token=JOIN_TOKEN)
