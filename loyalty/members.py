@@ -22,7 +22,7 @@ from tenants.permissions import Permission, require
 # Told apart in print and by ear, quick to find on a phone's keys; without vowels no code is a word.
 _ALPHABET = "CDFGHJKMNPQRTWXY34679"
 _CODE_LENGTH = 6
-_CODE_MAX = 64
+CODE_MAX = 64
 
 
 class MemberExists(Conflict):
@@ -147,15 +147,15 @@ def lock_member(member_id: UUID) -> Member:
 def member_code(text: str) -> str:
     """What was typed, as it identifies a member: `" vip-001 "` → `"VIP001"`; '' if it can't."""
     code = mapping.normalise(text).upper()
-    return code if len(code) <= _CODE_MAX else ""
+    return code if len(code) <= CODE_MAX else ""
 
 
 def _read_code(member: Member, text: str) -> str:
     code = member_code(text)
     if not code:
-        sentence = _("Use 1 to %(most)s characters; spaces and hyphens don't count.") % {"most": _CODE_MAX}
+        sentence = _("Use 1 to %(most)s characters; spaces and hyphens don't count.") % {"most": CODE_MAX}
         raise Invalid(sentence, errors={"code": [sentence]})
-    named = _programs_that_name(code, _mappings(member))
+    named = programs_that_name(code, mappings_of(member.environment))
     if named and member.program.code not in named:
         sentence = _("A payment with the account number “%(code)s” goes to another program.") % {"code": code}
         raise CodeRoutedElsewhere(sentence, errors={"code": [sentence]})
@@ -167,21 +167,31 @@ def _make_code(member: Member) -> str:
     if member.program.member_key == Program.MemberKey.BY_REFERENCE:
         sentence = _("In this program the member is what the customer types: give the code.")
         raise Invalid(sentence, errors={"code": [sentence]})
-    mappings = _mappings(member)
-    for _attempt in range(20):
-        code = "".join(secrets.choice(_ALPHABET) for _letter in range(_CODE_LENGTH))
-        is_taken = Member.objects.filter(program=member.program, environment=member.environment, code=code).exists()
-        if not is_taken and _programs_that_name(code, mappings) <= {member.program.code}:
+    return make_codes(member.program, member.environment, number=1)[0]
+
+
+def make_codes(program: Program, environment: str, *, number: int) -> list[str]:
+    """So many short codes that are free, and that lead to the program if any code does."""
+    mappings = mappings_of(environment)
+    found: dict[str, None] = {}
+    for attempt in range(20):
+        fresh = {"".join(secrets.choice(_ALPHABET) for _letter in range(_CODE_LENGTH)) for _each in range(number)}
+        if attempt < 19:
+            fresh = {code for code in fresh if programs_that_name(code, mappings) <= {program.code}}
+        members = Member.objects.filter(program=program, environment=environment, code__in=fresh)
+        found |= dict.fromkeys(fresh - set(members.values_list("code", flat=True)))
+        if len(found) >= number:
             break
-    return code
+    return list(found)[:number]
 
 
-def _mappings(member: Member) -> list[AccountMapping]:
-    channels = MpesaChannel.objects.filter(environment=member.environment)
+def mappings_of(environment: str) -> list[AccountMapping]:
+    """The rules of every channel of an environment."""
+    channels = MpesaChannel.objects.filter(environment=environment)
     return [AccountMapping(rules) for rules in channels.values_list("account_mapping", flat=True)]
 
 
-def _programs_that_name(code: str, mappings: Iterable[AccountMapping]) -> set[str]:
+def programs_that_name(code: str, mappings: Iterable[AccountMapping]) -> set[str]:
     """The programs to which a rule of its own, not just the default, sends what is typed like this."""
     matches = [rules.route(code) for rules in mappings]
     return {match.program for match in matches if match and match.kind != Match.Kind.DEFAULT}

@@ -2,7 +2,7 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from loyalty import api
-from loyalty.pages import customers, home, join, members, own, programs
+from loyalty.pages import customers, home, join, member_lists, members, own, programs
 from tenants.pages.home import register_needs
 from tenants.pages.shell import Place, register
 from tenants.permissions import Permission
@@ -25,6 +25,7 @@ api_urlpatterns = [
 business_urlpatterns = [
     *customers.urlpatterns,
     *programs.urlpatterns,
+    *member_lists.urlpatterns,  # before members, whose addresses begin alike
     *members.urlpatterns,
     *own.urlpatterns,
     *join.urlpatterns,

@@ -40,13 +40,15 @@ def members(request: HttpRequest) -> HttpResponse:
         chosen, program_id = "", None
     rows = queries.find_members(actor=actor, environment=shown_environment(request), text=text, program_id=program_id)
     programs = services.programs_of(actor=actor).order_by("name")
+    may = permissions_of(actor)
     context = {
         "page": newest_first(request, rows),
         "text": text,
         "chosen": chosen,
         "claim": request.GET.get("claim", ""),
         "programs": [(public_id("prog", program.pk), program.name) for program in programs],
-        "may_enrol": Permission.MEMBERS_CHANGE in permissions_of(actor),
+        "may_enrol": Permission.MEMBERS_CHANGE in may,
+        "may_export": Permission.DATA_READ in may,
     }
     return render(request, "loyalty/members.html", context)
 

@@ -56,6 +56,8 @@ _SENTENCES: dict[str, Promise] = {
     "loyalty.member.changed": _("Changed a member"),
     "member.changed": _("Changed somebody's place in the team"),
     "member.enrolled": _("Enrolled a member"),
+    "member.list_enrolled": _("Enrolled a list of members"),
+    "member.list_exported": _("Downloaded all members"),
     "payment.claimed": _("Claimed a payment for a member"),
     "payment.recorded_from_statement": _("Recorded a payment from a statement"),
     "payout.decided": _("Decided what became of a payout"),

@@ -12,7 +12,7 @@ from django_tenants.utils import tenant_context
 from audit.services import system_actor
 from channels.models import Environment, MpesaChannel, SmsMessage
 from channels.sms.outbox import NewSms, queue_messages
-from loyalty import joining, own_page
+from loyalty import joining, member_lists, own_page
 from loyalty.accrual import AccrualTerms, StampTerms
 from loyalty.members import enrol_member
 from loyalty.models import JoinLink, Member, PaymentOutcome, Program, Reward
@@ -35,6 +35,7 @@ class LoyalCustomer:
     member: Member
     reward: Reward
     token: str  # of the member's own page
+    draft: str  # of a list of members
     join_token: str  # in the SMS to somebody who wants to join
 
 
@@ -102,5 +103,12 @@ def furnish_loyalty(tenant: Tenant, channel: MpesaChannel) -> LoyalCustomer:
             asked_at=now,
             expires_at=now + joining.LINK_LASTS,
         )
+        rows = [
+            member_lists.GivenMember(2, phone_number="0733 000 201", name="Baraka"),
+            member_lists.GivenMember(3, phone_number="0712 345 126", name="Achieng"),
+            member_lists.GivenMember(4, phone_number="0733 000 203", name="Naliaka", consent="no"),
+        ]
+        given = member_lists.MemberList(program.pk, Environment.PRACTICE, rows, "Signed the form in 2025")
+        draft = member_lists.keep_list(actor=actor, given=given)
     connection.set_schema_to_public()
-    return LoyalCustomer(program=program, member=member, reward=reward, token=token, join_token=JOIN_TOKEN)
+    return LoyalCustomer(program=program, member=member, reward=reward, token=token, draft=draft, join_token=JOIN_TOKEN)
