@@ -2,6 +2,7 @@
 
 A row is what people decide about a channel, with the names that the API uses:
 `{"name": "Main shop", "channel_type": "till", "environment": "production", "shortcode": "522522", …}`.
+A row that is imported may also name a `preset` ("school"), whose programs and rules then come with it.
 """
 
 import csv
@@ -17,8 +18,10 @@ from django.utils.translation import gettext as _
 
 from audit.services import Actor
 from channels.models import Environment, MpesaChannel
+from channels.presets import PRESETS
 from channels.queries import channels_of
 from channels.services import change_channel, create_channel
+from channels.setting_up import carry_out
 from tenants.errors import DomainError, Invalid
 from tenants.permissions import Permission, require
 from tenants.spreadsheets import as_typed, harmless
@@ -30,6 +33,7 @@ COLUMNS = (
     "initiator_name", "notes",
 )  # fmt: skip
 _TYPES = {kind.value.lower().replace("_", ""): kind for kind in MpesaChannel.Kind}
+_OF_THE_ROW = frozenset({"channel_type", "environment", "preset"})  # and of no column
 _REQUIRED = ("name", "channel_type", "environment", "shortcode")
 _NOT_TEXT = {"account_mapping", "low_float", "register_version", "minimum_amount", "maximum_amount", "accepts_unmapped"}
 
@@ -133,17 +137,19 @@ def import_rows(rows: Sequence[Mapping[str, Any]], *, actor: Actor, now: datetim
             if sentences := _shape(row):
                 wrong += [_in_row(number, sentence) for sentence in sentences]
                 continue
-            details = {name: value for name, value in row.items() if name not in {"channel_type", "environment"}}
+            details = {name: value for name, value in row.items() if name not in _OF_THE_ROW}
             details["kind"] = _TYPES[row["channel_type"]]
             environment = row["environment"].upper()
             key = known.get((environment, row["shortcode"]))
             try:
                 if key is None:
-                    create_channel(environment=environment, actor=actor, now=now, **details)
+                    key = create_channel(environment=environment, actor=actor, now=now, **details).pk
                     created += 1
                 else:
                     change_channel(channel_id=key, actor=actor, now=now, **details)
                     changed += 1
+                if preset := row.get("preset"):
+                    carry_out(channel_id=key, preset=preset, actor=actor, now=now)
             except DomainError as refusal:
                 wrong += [_in_row(number, sentence) for sentence in _sentences(refusal)]
         if wrong:
@@ -165,8 +171,10 @@ def _shape(row: Mapping[str, Any]) -> list[str]:
     sentences += [
         _("there is no column %(column)s.") % {"column": name}
         for name in row
-        if name not in (*COLUMNS, *MpesaChannel.SECRETS)
+        if name not in (*COLUMNS, *_OF_THE_ROW, *MpesaChannel.SECRETS)
     ]
+    if (preset := row.get("preset")) and not (_is_text(preset) and preset in PRESETS):
+        sentences.append(_("preset is one of %(presets)s.") % {"presets": ", ".join(PRESETS)})
     if _is_text(row.get("channel_type")) and row["channel_type"] not in _TYPES:
         sentences.append(_("channel_type is one of %(types)s.") % {"types": ", ".join(_TYPES)})
     if _is_text(row.get("environment")) and row["environment"].upper() not in Environment.values:

@@ -1,16 +1,18 @@
 """Programs: what a business gives for payments. Members are in `members`, points in `points`, earning in `awards`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor, system_actor
+from channels.presets import WantedProgram
 from loyalty.accrual import AccrualTerms, StampTerms
 from loyalty.models import AccrualRule, Program, StampRule
 from tenants.errors import Conflict, NotFound
@@ -55,6 +57,32 @@ def program_names() -> Mapping[str, str]:
 def make_default_program() -> None:
     """Give a new business the program that its first channel sends payments to."""
     create_program(actor=system_actor("sign-up"), code=DEFAULT_PROGRAM, name="Loyalty", accrual=AccrualTerms())
+
+
+def make_wanted_programs(actor: Actor, wanted: Sequence[WantedProgram]) -> None:
+    """Make the programs of a preset, named in the language of whoever asks.
+
+    :raises ProgramExists: if one was made at the same moment.
+    """
+    for program in wanted:
+        stamps, by = program.stamps, Program.MemberKey
+        create_program(
+            actor=actor,
+            code=program.code,
+            name=str(program.name),
+            member_key=by.BY_REFERENCE if program.by_reference else by.BY_PAYER,
+            language=get_language() or "en",
+            accrual=AccrualTerms(points=program.points_per_100) if program.points_per_100 else None,
+            stamp=StampTerms(
+                payments_needed=stamps.payments_needed,
+                reward=str(stamps.reward),
+                thanks=str(stamps.thanks),
+                noun=str(stamps.noun),
+                noun_plural=str(stamps.noun_plural),
+            )
+            if stamps
+            else None,
+        )
 
 
 @transaction.atomic

@@ -59,7 +59,8 @@ def name_and_number(request: HttpRequest, kind: str, world: str) -> HttpResponse
     what: dict[str, Any] = {"kind": _chosen(_KINDS, kind), "environment": _chosen(_WORLDS, world)}
     like, preset = _preset_of(request)
     start = {"name": preset.name} if preset else {}
-    form = NumberForm(request.POST or None, programs=known_programs(), initial=start, **what)
+    programs = {} if preset else known_programs()  # a preset says itself which programs there are
+    form = NumberForm(request.POST or None, programs=programs, initial=start, **what)
     if request.method == "POST" and form.is_valid():
         details = dict(form.cleaned_data)
         if program := details.pop("program", ""):
@@ -72,6 +73,9 @@ def name_and_number(request: HttpRequest, kind: str, world: str) -> HttpResponse
             identifier = public_id("ch", channel.pk)
             if not channel.shortcode:
                 messages.success(request, _("Your practice channel is being connected, which takes a few seconds."))
+            if preset:
+                return redirect("channel-preset", identifier, like)
+            if not channel.shortcode:
                 return redirect("channel", identifier)
             return redirect("channel-keys", identifier)
     context = {"form": form, "kind": kind, "environment": what["environment"], "like": like, "preset": preset}
@@ -151,7 +155,7 @@ def settings(request: HttpRequest, channel_id: str) -> HttpResponse:
 
 
 def _preset_of(request: HttpRequest) -> tuple[str, Preset | None]:
-    """What `?like=` names, and what it stands for; it only proposes."""
+    """What `?like=` names, and what it stands for. Until the page after the number, it only proposes."""
     like = request.GET.get("like", "")
     return (like, PRESETS[like]) if like in PRESETS else ("", None)
 

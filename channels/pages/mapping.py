@@ -17,6 +17,7 @@ from channels import overview, previews, queries, rule_history, services
 from channels.forms.mapping import ImportForm, RuleForm
 from channels.mapping import check_rules, known_programs
 from channels.models import MpesaChannel
+from channels.presets import PRESETS
 from tenants.errors import DomainError, Invalid
 from tenants.pages.edges import actor_of, for_members
 from tenants.permissions import Permission, permissions_of
@@ -164,6 +165,7 @@ def _page(
         and previews.preview_rules(channel_id=channel.pk, rules=draft, actor=actor),
         "earlier": may_change and rule_history.earlier_rules(channel_id=channel.pk, actor=actor),
         "may_change": may_change,
+        "presets": PRESETS,
     }
     status = max(rule_form.status, import_form.status if import_form else 200)
     return render(request, "channels/mapping.html", context, status=status)

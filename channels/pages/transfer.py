@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from channels import transfer
 from channels.forms.transfer import ImportForm
+from channels.presets import PRESETS
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
 from tenants.permissions import Permission, require
@@ -32,7 +33,8 @@ def channels_transfer(request: HttpRequest) -> HttpResponse:
             kept = ngettext("%(n)s was known.", "%(n)s were known.", done.changed) % {"n": done.changed}
             messages.success(request, f"{added} {kept}")
             return redirect("channels")
-    return render(request, "channels/transfer.html", {"form": form}, status=form.status)
+    context = {"form": form, "presets": ", ".join(PRESETS)}
+    return render(request, "channels/transfer.html", context, status=form.status)
 
 
 @for_members

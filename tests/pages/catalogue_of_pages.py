@@ -175,6 +175,7 @@ PAGES = [
     Page("channel-run", arguments=_run_id("under_way"), asked_by_htmx=True),
     Page("channel-doctor", arguments=_channel_id),
     Page("channel-mapping", arguments=_channel_id),
+    Page("channel-preset", roles=ADMINISTRATORS, arguments=lambda cast: _channel_id(cast) | {"preset": "restaurant"}),
     Page("channel-qr", arguments=_channel_id),
     Page("problems"),
     Page("setup", roles=ADMINISTRATORS),
