@@ -20,9 +20,10 @@ from payments.money_out.states import outward_state
 from payments.payouts.looking import payouts_like
 from payments.searching import find_payments, search_payments
 from payments.services import NAIROBI
-from tenants.files import LARGE_ROWS, FileKind, MadeFile, Parameters, Progress, ask_for, make_now
+from tenants.files import LARGE_ROWS, FileKind, MadeFile, Parameters, ask_for, make_now
 from tenants.models import PreparedFile
 from tenants.permissions import Permission
+from tenants.progress import Progress
 from tenants.spreadsheets import Cell, write_csv, write_xlsx
 from tenants.templatetags.tuzo import environment as environment_words
 

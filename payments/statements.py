@@ -29,6 +29,7 @@ from payments.tables import BinaryFile, Table, read_table
 from payments.tasks import recount_day
 from tenants.errors import Invalid
 from tenants.permissions import Permission, require
+from tenants.progress import Progress, untold
 from tenants.queue import enqueue
 
 Value = TypeVar("Value")
@@ -68,7 +69,9 @@ class _Wrong(Exception):
     """The sentence for one cell."""
 
 
-def load_statement(*, actor: Actor, channel_id: UUID, file: BinaryFile, now: datetime) -> LoadedStatement:
+def load_statement(
+    *, actor: Actor, channel_id: UUID, file: BinaryFile, now: datetime, progress: Progress | None = None
+) -> LoadedStatement:
     """Keep what a statement file says of a channel, and have its days counted again. A file that was loaded before
     changes nothing.
 
@@ -82,7 +85,7 @@ def load_statement(*, actor: Actor, channel_id: UUID, file: BinaryFile, now: dat
         raise ChannelNotFound
     table = read_table(file, maximum_bytes=MAXIMUM_BYTES, maximum_rows=MAXIMUM_ROWS, header_has=_NEEDED)
     _refuse_anothers(table, channel)
-    lines = _lines(table, now=now)
+    lines = _lines(table, now=now, progress=progress or untold())
     first, last = min(line.completed_at for line in lines), max(line.completed_at for line in lines)
     if lines[0].completed_at > lines[-1].completed_at:
         lines.reverse()  # the newest stands first
@@ -122,12 +125,13 @@ def _account(table: Table) -> str:
     return ""
 
 
-def _lines(table: Table, *, now: datetime) -> list[Line]:
+def _lines(table: Table, *, now: datetime, progress: Progress) -> list[Line]:
     account = _account(table)
     lines: list[Line] = []
     errors: dict[str, list[str]] = {}
     bad_rows = 0
-    for number, cells in table.records():
+    progress.expect(len(table.rows))
+    for number, cells in progress.each(table.records()):
         if not cells["completion_time"] and not _RECEIPT.fullmatch(cells["receipt_no"]):
             continue  # totals and remarks under the table
         row = _Row(cells)

@@ -96,6 +96,14 @@ def fetch_pull(pull_id: str) -> None:
     pulls.fetch(pull_id=UUID(pull_id), now=timezone.now())
 
 
+@shared_task(base=TenantTask, lease=timedelta(minutes=10))
+def read_statement_file(statement_id: str) -> None:
+    """Load a statement that somebody gave. Running it twice keeps each line once."""
+    from payments import statement_files
+
+    statement_files.load(statement_id=UUID(statement_id), now=timezone.now())
+
+
 @shared_task(base=TenantTask, lease=timedelta(minutes=5))
 def recount_day(channel_id: str, date: str) -> None:
     """Compare a channel's day with what M-PESA lists. Running it twice changes nothing."""

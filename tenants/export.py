@@ -24,9 +24,10 @@ from django_cryptography.fields import EncryptedMixin
 from audit.ids import public_id
 from audit.redaction import is_secret
 from audit.services import Actor
-from tenants.files import FileKind, Parameters, Progress, ask_for
+from tenants.files import FileKind, Parameters, ask_for
 from tenants.models import InboundCallback, Invitation, Membership, PreparedFile, Tenant
 from tenants.permissions import Permission
+from tenants.progress import Progress
 from tenants.queue import require_current_tenant
 from tenants.spreadsheets import harmless
 

@@ -7,12 +7,11 @@ the database, in pieces, because workers and web processes need not share a disk
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -26,13 +25,13 @@ from audit.services import Actor
 from tenants.errors import Conflict, NotFound
 from tenants.models import PreparedFile, PreparedFilePart
 from tenants.permissions import Permission, permissions_of, require
+from tenants.progress import Progress, untold
 from tenants.queue import enqueue, require_current_tenant, stay_alive
 from tenants.tasks import make_file as make_file_task
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
-Row = TypeVar("Row")
 Parameters = Mapping[str, Any]  # as JSON keeps them
 
 LASTS = timedelta(days=7)
@@ -40,7 +39,6 @@ MOST_AT_ONCE = 5  # that a business has in the making
 LARGE_ROWS = 5_000  # more than that are not made while somebody waits for the page
 _AGAIN = timedelta(minutes=1)  # who asks for the same within it gets the same
 _PART_BYTES = 1_000_000
-_NOTE_EVERY_S = 0.5
 
 Status = PreparedFile.Status
 
@@ -55,39 +53,6 @@ class NoSuchFile(NotFound):
 
 class _Superseded(Exception):
     """Another worker has begun anew, or the file is not wanted any more."""
-
-
-class Progress:
-    """How far a file is, for who waits for it."""
-
-    def __init__(self, note: Callable[[int | None, int], None]) -> None:
-        self._note = note
-        self._rows: int | None = None
-        self._done = 0
-        self._noted_at = 0.0
-
-    def expect(self, rows: int) -> None:
-        """So many rows there will be, or nearly."""
-        self._rows = rows
-        self._note(self._rows, self._done)
-
-    def each(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The same rows, counted as they are taken."""
-        for row in rows:
-            yield row
-            self._done += 1
-            if time.monotonic() - self._noted_at >= _NOTE_EVERY_S:
-                self.alive()
-
-    def finish(self) -> None:
-        """All rows at once, of a file that is made in one go."""
-        self._done = self._rows or 0
-        self.alive()
-
-    def alive(self) -> None:
-        """Say how far it is, and that somebody works on it."""
-        self._note(self._rows, self._done)
-        self._noted_at = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +94,7 @@ def make_now(*, actor: Actor, kind: str, parameters: Parameters, name: str) -> M
     """Make a small file at once, and hand it over; the trail says who took it."""
     require(actor, _kinds[kind].permission)
     content = BytesIO()
-    _kinds[kind].write(content, parameters, Progress(lambda _rows, _done: None))
+    _kinds[kind].write(content, parameters, untold())
     with transaction.atomic():
         audit.services.record(
             actor=actor,

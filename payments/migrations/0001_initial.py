@@ -274,6 +274,30 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='StatementFile',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=160)),
+                ('content', models.BinaryField(null=True)),
+                ('language', models.CharField(max_length=5)),
+                ('status', models.CharField(choices=[('WAITING', 'waiting for a worker'), ('READING', 'being read'), ('LOADED', 'its lines are kept'), ('REFUSED', "it can't be used; nothing of it was kept")], default='WAITING', max_length=7)),
+                ('rows', models.PositiveIntegerField(null=True)),
+                ('rows_done', models.PositiveIntegerField(default=0)),
+                ('new_count', models.PositiveIntegerField(default=0)),
+                ('detail', models.TextField(blank=True)),
+                ('errors', models.JSONField(default=dict)),
+                ('requested_by', models.CharField(max_length=254)),
+                ('requested_by_id', models.UUIDField(null=True)),
+                ('requested_by_role', models.CharField(max_length=16)),
+                ('created_at', models.DateTimeField()),
+                ('finished_at', models.DateTimeField(null=True)),
+                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='statement_files', to='channels.mpesachannel')),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('content__isnull', False), ('status__in', ['WAITING', 'READING'])), models.Q(('content__isnull', True), ('finished_at__isnull', False), ('status__in', ['LOADED', 'REFUSED'])), _connector='OR'), name='statement_file_content_until_read')],
+            },
+        ),
+        migrations.CreateModel(
             name='StatementLine',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),

@@ -1,7 +1,7 @@
 """The money of one business: what came in, what went out, what M-PESA was asked, and what shows that it all agrees."""
 
 from payments.models.agreements import Invoice, StandingOrder
-from payments.models.evidence import Pull, ReconciliationDay, ReconciliationItem, StatementLine
+from payments.models.evidence import Pull, ReconciliationDay, ReconciliationItem, StatementFile, StatementLine
 from payments.models.money_in import DayTotal, HourTotal, Payment, PaymentRequest
 from payments.models.money_out import (
     AllowedReceiver,
@@ -34,6 +34,7 @@ __all__ = [
     "ReconciliationItem",
     "Reversal",
     "StandingOrder",
+    "StatementFile",
     "StatementLine",
     "StatusQuery",
 ]

@@ -41,6 +41,45 @@ class Pull(models.Model):
         return f"{self.window_from:%Y-%m-%d %H:%M} {self.status}"
 
 
+class StatementFile(models.Model):
+    """A large statement of the M-PESA portal that somebody gave and a worker reads (`payments.statement_files`)."""
+
+    class Status(models.TextChoices):
+        WAITING = "WAITING", "waiting for a worker"
+        READING = "READING", "being read"
+        LOADED = "LOADED", "its lines are kept"
+        REFUSED = "REFUSED", "it can't be used; nothing of it was kept"
+
+    id = UUIDv7Field(primary_key=True, prefix="stf")
+    channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="statement_files")
+    name = models.CharField(max_length=160)
+    content = models.BinaryField(null=True)  # until it was read
+    language = models.CharField(max_length=5)  # of the sentences about what is wrong
+    status = models.CharField(max_length=7, choices=Status.choices, default=Status.WAITING)
+    rows = models.PositiveIntegerField(null=True)  # null: not known yet
+    rows_done = models.PositiveIntegerField(default=0)
+    new_count = models.PositiveIntegerField(default=0)  # lines that were not here before
+    detail = models.TextField(blank=True)  # why it can't be used
+    errors = models.JSONField(default=dict)  # {"rows[7].paid_in": [sentence]}
+    requested_by = models.CharField(max_length=254)  # a label to read, the rest to be let pass as
+    requested_by_id = models.UUIDField(null=True)
+    requested_by_role = models.CharField(max_length=16)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["WAITING", "READING"], content__isnull=False)
+                | Q(status__in=["LOADED", "REFUSED"], content__isnull=True, finished_at__isnull=False),
+                name="statement_file_content_until_read",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class StatementLine(models.Model):
     """One movement as M-PESA lists it: in a Pull, or in a statement file of the portal. Never edited."""
 

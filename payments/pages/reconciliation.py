@@ -1,10 +1,11 @@
 """Do our records and M-PESA's agree? Day by day for each channel, what does not match, and the evidence for it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -21,10 +22,11 @@ from channels.pages.shown import shown_environment
 from channels.queries import channels_of, read_channel
 from payments import reconciliation
 from payments.forms.money_out_reconciliation import NoteForm, PullForm, StatementForm
-from payments.models import Pull, ReconciliationDay, ReconciliationItem
+from payments.models import Pull, ReconciliationDay, ReconciliationItem, StatementFile
 from payments.pages.reading import id_in
 from payments.pages.showing import may
 from payments.pulls import pulls_of, request_pull
+from payments.statement_files import LARGE_BYTES, UNREAD, give_statement, read_one, statement_files
 from payments.statements import UnusableStatement, load_statement
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
@@ -221,6 +223,8 @@ def statement(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         values = form.cleaned_data
         try:
+            if values["file"].size > LARGE_BYTES:
+                return redirect("statement-file", _given(request, values))
             loaded = load_statement(actor=actor, channel_id=values["channel"], file=values["file"], now=timezone.now())
         except UnusableStatement as refusal:
             refused = _refused_cells(refusal)
@@ -235,11 +239,58 @@ def statement(request: HttpRequest) -> HttpResponse:
             )
             messages.success(request, sentence % {"count": f"{loaded.line_count:,}", "new": f"{loaded.new_count:,}"})
             return redirect("reconciliation")
-    context = {"form": form, "refused": refused[:_SHOWN_ROWS], "has_channels": bool(channels)}
+    given = statement_files(actor=actor).filter(channel__in=channels).select_related("channel").order_by("-pk")
+    context = {
+        "form": form,
+        "refused": refused[:_SHOWN_ROWS],
+        "has_channels": bool(channels),
+        "given": given[:_PULLS],
+    }
     return render(request, "payments/reconciliation_statement.html", context, status=form.status)
 
 
-def _refused_cells(refusal: DomainError) -> list[RefusedCell]:
+def _given(request: HttpRequest, values: Mapping[str, Any]) -> str:
+    """Its identifier, for the page that shows how far it is."""
+    file = give_statement(
+        actor=actor_of(request),
+        channel_id=values["channel"],
+        name=values["file"].name,
+        content=values["file"].read(),
+        now=timezone.now(),
+    )
+    return public_id("stf", file.pk)
+
+
+@for_members
+@require_safe
+def statement_file(request: HttpRequest, statement_id: str) -> HttpResponse:
+    """How far a large statement is, and what became of it."""
+    found = read_one(actor=actor_of(request), statement_id=id_in("stf", statement_id))
+    is_reading = found.status in UNREAD
+    part = live_part(
+        request,
+        "payments/statement_file_state.html",
+        {"file": found, "is_reading": is_reading},
+        url=request.path,
+        every_s=2 if is_reading else 0,
+    )
+    if request.htmx:  # type: ignore[attr-defined]
+        answer = part.answer(request)
+        if not is_reading:
+            answer["HX-Refresh"] = "true"  # what to mend stands below the piece
+        return answer
+    refused = _refused_cells(found)
+    context = {
+        "file": found,
+        "part": part.html,
+        "is_reading": is_reading,
+        "refused": refused[:_SHOWN_ROWS],
+        "channel": read_channel(channel_id=found.channel_id, actor=actor_of(request)),
+    }
+    return render(request, "payments/statement_file.html", context)
+
+
+def _refused_cells(refusal: DomainError | StatementFile) -> list[RefusedCell]:
     return [
         RefusedCell(int(found[1]), found[2], sentence)
         for place, sentences in refusal.errors.items()
@@ -299,6 +350,7 @@ def pulls(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("reconciliation/", days, name="reconciliation"),
     path("reconciliation/statement/", statement, name="load-statement"),
+    path("reconciliation/statement/<str:statement_id>/", statement_file, name="statement-file"),
     path("reconciliation/pulls/", pulls, name="pulls"),
     path("reconciliation/days/<str:day_id>/", day, name="reconciliation-day"),
     path("reconciliation/days/<str:day_id>/recount/", recount, name="recount-day"),

@@ -18,9 +18,10 @@ from payments.money_out.states import outward_state
 from payments.payouts.checking import columns
 from payments.payouts.explaining import do_now_about, meaning_of
 from tenants import pdf
-from tenants.files import LARGE_ROWS, FileKind, MadeFile, Parameters, Progress, ask_for, make_now
+from tenants.files import LARGE_ROWS, FileKind, MadeFile, Parameters, ask_for, make_now
 from tenants.models import PreparedFile
 from tenants.permissions import Permission
+from tenants.progress import Progress
 from tenants.queue import require_current_tenant
 from tenants.spreadsheets import csv_bytes, write_csv, write_xlsx, xlsx_bytes
 from tenants.templatetags.tuzo import kes, phone, state

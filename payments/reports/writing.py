@@ -8,7 +8,8 @@ from django.utils.formats import date_format
 
 from payments.reports import pdf
 from payments.reports.period import Period
-from tenants.files import FileKind, Parameters, Progress
+from tenants.files import FileKind, Parameters
+from tenants.progress import Progress
 from tenants.spreadsheets import write_csv, write_xlsx
 from tenants.templatetags.tuzo import environment as environment_words
 

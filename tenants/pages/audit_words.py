@@ -85,6 +85,7 @@ _SENTENCES: dict[str, Promise] = {
     "reward.collected": _("Handed out a reward"),
     "standing_order.cancelled": _("Cancelled a standing order"),
     "standing_order.requested": _("Asked for a standing order"),
+    "statement.given": _("Gave a statement to be loaded"),
     "statement.loaded": _("Loaded a statement"),
     "status.asked": _("Asked M-PESA about a payment"),
 }

@@ -45,6 +45,7 @@ from payments.models import (
     ReconciliationItem,
     Reversal,
     StandingOrder,
+    StatementFile,
     StatementLine,
     StatusQuery,
 )
@@ -274,6 +275,9 @@ class Belongings:
                 completed_at=now,
                 line_hash=self.tenant.pk.bytes * 2,
                 created_at=now,
+            ),
+            StatementFile.objects.create(
+                channel=channel, name=self.word, content=b"x", requested_by=self.word, created_at=now
             ),
             Pull.objects.create(window_from=now - timedelta(hours=1), window_until=now, created_at=now, **common),
             StatusQuery.objects.create(receipt=self.word, asked_at=now, **common),

@@ -34,6 +34,7 @@ from payments.models import (
     ReconciliationItem,
     Reversal,
     StandingOrder,
+    StatementFile,
     StatusQuery,
 )
 from tenants.models import Branding, HandOver, InboundCallback, Invitation, Membership, PreparedFile, Role, Tenant, User
@@ -66,6 +67,7 @@ PARAMETERS: dict[str, Callable[[Route, Belongings], object]] = {
     "query_id": lambda _, its: its.id("stq", StatusQuery),
     "pull_id": lambda _, its: its.id("pull", Pull),
     "day_id": lambda _, its: its.id("rec", ReconciliationDay),
+    "statement_id": lambda _, its: its.id("stf", StatementFile),
     "item_id": lambda _, its: its.id("rit", ReconciliationItem),
     "problem_id": lambda _, its: its.id("prob", Problem),
     "order_id": lambda _, its: its.id("so", StandingOrder),

@@ -97,6 +97,10 @@ def _reversal_id(cast: Cast) -> dict[str, str]:
     return {"reversal_id": _id("rev", cast.sent.reversal)}
 
 
+def _statement_id(name: str) -> Callable[[Cast], dict[str, str]]:
+    return lambda cast: {"statement_id": _id("stf", getattr(cast.sent, name))}
+
+
 PAGES = [
     Page("front", PLATFORM, ()),
     Page("sign-up", PLATFORM, ()),
@@ -211,6 +215,9 @@ PAGES = [
     Page("low-float", roles=ADMINISTRATORS, arguments=lambda cast: {"channel_id": _id("ch", cast.sent.channel)}),
     Page("reconciliation", roles=MANAGERS),
     Page("load-statement", roles=MANAGERS),
+    Page("statement-file", roles=MANAGERS, arguments=_statement_id("statement")),
+    Page("statement-file", roles=MANAGERS, arguments=_statement_id("statement"), asked_by_htmx=True),
+    Page("statement-file", roles=MANAGERS, arguments=_statement_id("unusable")),
     Page("pulls", roles=MANAGERS),
     Page("pulls", roles=MANAGERS, asked_by_htmx=True),
     Page("reconciliation-day", roles=MANAGERS, arguments=lambda cast: {"day_id": _id("rec", cast.sent.day)}),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -22,6 +23,7 @@ from payments.models import (
     ReconciliationDay,
     ReconciliationItem,
     Reversal,
+    StatementFile,
 )
 from payments.payouts.checking import GivenRow
 from payments.payouts.drafts import Draft, keep_draft
@@ -45,6 +47,8 @@ class SentMoney:
     day: ReconciliationDay
     item: ReconciliationItem
     draft: str
+    statement: StatementFile  # being read
+    unusable: StatementFile
 
 
 def furnish_money_out(tenant: Tenant, channel: MpesaChannel) -> SentMoney:
@@ -71,7 +75,21 @@ def furnish_money_out(tenant: Tenant, channel: MpesaChannel) -> SentMoney:
             day=day,
             item=item,
             draft=keep_draft(actor=actor, draft=draft, now=timezone.now()),
+            statement=_make_statement(channel, status="READING", content=b"x", rows=12_500, rows_done=4_250),
+            unusable=_make_statement(
+                channel,
+                status="REFUSED",
+                finished_at=timezone.now(),
+                detail="1 row can't be used, so nothing was loaded.",
+                errors={"rows[7].paid_in": ["This is not an amount in shillings, like 1,250.00."]},
+            ),
         )
+
+
+def _make_statement(channel: MpesaChannel, **columns: Any) -> StatementFile:
+    return StatementFile.objects.create(
+        channel=channel, name="November.csv", requested_by="amina@acme.example", created_at=timezone.now(), **columns
+    )
 
 
 def make_batch(

@@ -15,7 +15,7 @@ import audit.services
 from audit.ids import public_id
 from audit.models import AuditEntry
 from payments.models import Payment
-from tenants import export, files
+from tenants import export, files, progress
 from tenants.hosts import forget_hosts
 from tenants.housekeeping import forget_expired
 from tenants.models import DueTask, PreparedFile, PreparedFilePart, Role, Tenant
@@ -160,9 +160,9 @@ def numbers():
     """A kind of file: as many lines as it is asked for; `at_line` is called with each."""
     called = {}
 
-    def write(file, parameters, progress):
-        progress.expect(parameters["lines"])
-        for number in progress.each(range(parameters["lines"])):
+    def write(file, parameters, told):
+        told.expect(parameters["lines"])
+        for number in told.each(range(parameters["lines"])):
             called.get("at_line", lambda number: None)(number)
             file.write(f"{number:09}\n".encode())
 
@@ -240,7 +240,7 @@ def test_a_worker_that_was_taken_for_dead_stops_and_spoils_nothing(committed, ac
 
 def test_who_works_long_keeps_the_work(acme, actor, numbers, run_due, monkeypatch):
     leases = []
-    monkeypatch.setattr(files, "_NOTE_EVERY_S", 0)
+    monkeypatch.setattr(progress, "_NOTE_EVERY_S", 0)
 
     def look(number):
         if number == 500:

@@ -5,23 +5,28 @@ from decimal import Decimal
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection, transaction
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from audit.ids import public_id
+from audit.models import AuditEntry
 from channels.models import MpesaChannel
+from payments import statements
 from payments.models import (
     BalanceQuery,
     Payment,
     Pull,
     ReconciliationDay,
     ReconciliationItem,
+    StatementFile,
     StatementLine,
 )
+from tenants import progress
 from tenants.models import DueTask, Role
 from tests.factories import make_channel
 from tests.pages.sent_money import SENDS_MONEY
-from tests.pages.test_money_out import within, words
+from tests.pages.test_money_out import within, words, words_of_piece
 
 STATEMENT = """Short Code:,600966
 Receipt No.,Completion Time,Details,Transaction Status,Paid In,Withdrawn,Balance,Other Party Info,A/C No.
@@ -276,6 +281,105 @@ def test_a_statement_that_can_not_be_used_leaves_nothing(acme, channel, manager,
     assert response.status_code == 400
     assert sentence in words(response)
     assert within(acme, StatementLine.objects.count) == 0
+
+
+def large_statement(last="SGE0002499,2026-11-20 10:13:00,Pay Bill,Completed,750.00,,,254708374149 - JANE DOE,INV"):
+    head = STATEMENT.splitlines()[:2]
+    rows = [
+        f"SGE{n:07},2026-11-20 10:13:00,Pay Bill,Completed,750.00,,,254708374149 - JANE DOE,INV" for n in range(2499)
+    ]
+    return SimpleUploadedFile("november.csv", "\n".join([*head, *rows, last]).encode())
+
+
+def give_large(manager, channel, **more):
+    given = manager.post(
+        "/reconciliation/statement/", {"channel": public_id("ch", channel.pk), "file": large_statement(**more)}
+    )
+    assert given["Location"].startswith("/reconciliation/statement/stf_")
+    return given["Location"]
+
+
+def test_a_large_statement_is_read_while_nobody_looks_and_its_progress_is_found_again(
+    acme, channel, manager, run_due, monkeypatch
+):
+    seen = []
+
+    def look(*args, **more):
+        seen.append(words_of_piece(manager.get(its_page, headers={"HX-Request": "true"})))
+        connection.set_tenant(acme)  # the page set another
+        return keep_lines(*args, **more)
+
+    its_page = give_large(manager, channel)
+    page = manager.get(its_page).content.decode()
+    assert "The statement is being read" in page
+    assert 'hx-trigger="every 2s"' in page
+    assert "november.csv" in words(manager.get("/reconciliation/statement/"))
+    assert within(acme, StatementLine.objects.count) == 0
+
+    keep_lines = statements.keep_lines
+    monkeypatch.setattr(statements, "keep_lines", look)
+    monkeypatch.setattr(progress, "_NOTE_EVERY_S", 0)
+    run_due()
+    assert within(acme, StatementLine.objects.count) == 2500
+    assert "2,500 of 2,500 rows." in seen[0]
+    finished = manager.get(its_page, headers={"HX-Request": "true"})
+    assert finished["HX-Refresh"] == "true"
+    assert "The statement has 2,500 lines, 2,500 of them new." in words(manager.get(its_page))
+    with tenant_context(acme):
+        file = StatementFile.objects.get()
+        assert (file.status, file.content, file.rows_done, file.new_count) == ("LOADED", None, 2500, 2500)
+        assert [entry.action for entry in AuditEntry.objects.order_by("sequence")] == [
+            "statement.given",
+            "statement.loaded",
+        ]
+        assert len(set(AuditEntry.objects.values_list("actor_label", flat=True))) == 1
+
+
+def test_a_large_statement_that_can_not_be_used_says_what_to_mend_and_leaves_nothing(acme, channel, manager, run_due):
+    its_page = give_large(
+        manager, channel, last="SGE0002499,2026-11-20 10:13:00,Pay Bill,Completed,seven,,,JANE DOE,INV"
+    )
+    run_due()
+    page = words(manager.get(its_page))
+    assert "1 row can't be used, so nothing was loaded." in page
+    assert "2502 paid_in This is not an amount in shillings, like 1,250.00." in page
+    assert within(acme, StatementLine.objects.count) == 0
+    assert within(acme, lambda: StatementFile.objects.get().content) is None
+
+
+def test_a_worker_that_died_over_a_statement_is_followed_by_another(acme, channel, manager, run_due, monkeypatch):
+    give_large(manager, channel)
+
+    def die(*args, **more):
+        raise KeyboardInterrupt
+
+    keep_lines = statements.keep_lines
+    monkeypatch.setattr(statements, "keep_lines", die)
+    with pytest.raises(KeyboardInterrupt), transaction.atomic():
+        run_due()
+    connection.set_schema_to_public()
+    monkeypatch.setattr(statements, "keep_lines", keep_lines)
+    DueTask.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    run_due()
+    assert within(acme, StatementLine.objects.count) == 2500
+    assert within(acme, lambda: StatementFile.objects.get().status) == "LOADED"
+
+
+def test_large_statements_are_a_few_at_a_time(acme, channel, manager):
+    for _number in range(5):
+        give_large(manager, channel)
+    refused = manager.post(
+        "/reconciliation/statement/", {"channel": public_id("ch", channel.pk), "file": large_statement()}
+    )
+    assert refused.status_code == 409
+    assert "Other statements are being read." in words(refused)
+    assert within(acme, StatementFile.objects.count) == 5
+
+
+def test_a_large_statement_is_no_clerks_and_no_rivals(acme, rival, channel, manager, browser, member_of):
+    its_page = give_large(manager, channel)
+    assert browser(member_of(acme, Role.USER)).get(its_page).status_code == 403
+    assert browser(member_of(rival)).get(its_page).status_code == 404
 
 
 def test_m_pesa_is_asked_for_a_window(acme, channel, manager):
