@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Min, QuerySet
+from django.db.models import Min, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -44,7 +44,8 @@ class LinkGone(NotFound):
 
 
 def programs_to_join() -> list[Program]:
-    """What customers may join by themselves. Where what is typed is the member, one joins by paying."""
+    """What customers may join by themselves. Where what is typed is the member, one joins by paying; and nobody joins
+    what gives nothing."""
     return list(_joinable().order_by("name"))
 
 
@@ -149,12 +150,14 @@ def forget_expired(*, now: datetime) -> int:
 
 
 def _joinable() -> QuerySet[Program]:
-    return Program.objects.filter(is_active=True, is_joinable=True, member_key=Program.MemberKey.BY_PAYER)
+    gives_something = Q(accrual_rule__isnull=False) | Q(stamp_rule__isnull=False)
+    programs = Program.objects.filter(is_active=True, is_joinable=True, member_key=Program.MemberKey.BY_PAYER)
+    return programs.filter(gives_something)
 
 
 def _lock_program(code: str) -> Program:
     """The program, and every one that can be joined locked until the commit, so that links are counted one by one."""
-    locked = list(_joinable().select_for_update(no_key=True).order_by("pk"))
+    locked = list(_joinable().select_for_update(no_key=True, of=("self",)).order_by("pk"))
     program = next((program for program in locked if program.code == code), None)
     if program is None:
         raise NotFound(_("Nobody can join this program by themselves. Ask at the counter."))

@@ -40,11 +40,8 @@ class JoinForm(PageForm):
         field: Any = self.fields["program"]
         field.choices = [(program.code, program.name) for program in programs]
         if len(programs) == 1:
-            field.widget, field.initial, field.required = forms.HiddenInput(), programs[0].code, False
-            self._only = programs[0].code
-
-    def clean_program(self) -> str:
-        return str(self.cleaned_data["program"] or self._only)
+            field.widget = forms.HiddenInput()
+            self.initial["program"] = programs[0].code
 
 
 class AgreeForm(PageForm):

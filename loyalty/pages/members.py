@@ -16,8 +16,9 @@ from channels.pages.shown import shown_environment
 from loyalty import own_page, queries, services
 from loyalty.claims import claim_payment, waiting_payments
 from loyalty.forms.members import AdjustForm, ChangeMemberForm, ClaimForm, EnrolForm, RedeemForm
+from loyalty.joining import programs_to_join
 from loyalty.members import change_member, enrol_member, get_member
-from loyalty.models import Member, PaymentOutcome, Program
+from loyalty.models import Member, PaymentOutcome
 from loyalty.pages.showing import holdings
 from loyalty.points import adjust_points, collect_reward, entries_of, redeem_points
 from tenants.errors import DomainError
@@ -72,8 +73,8 @@ def member_new(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("Welcome, %(member)s.") % {"member": member})
             return redirect("member", public_id("mem", member.pk))
-    may_join = any(row.is_joinable and row.member_key == Program.MemberKey.BY_PAYER for row in programs)
-    context = {"form": form, "join_address": request.build_absolute_uri(reverse("join")) if may_join else ""}
+    join_address = request.build_absolute_uri(reverse("join")) if programs_to_join() else ""
+    context = {"form": form, "join_address": join_address}
     return render(request, "loyalty/member_new.html", context, status=form.status)
 
 

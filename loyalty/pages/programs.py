@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from channels.pages.shown import shown_environment
 from loyalty import queries, services
 from loyalty.forms.programs import NewProgramForm, ProgramForm
+from loyalty.joining import programs_to_join
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
 from tenants.permissions import Permission, permissions_of, require
@@ -25,6 +26,7 @@ def programs(request: HttpRequest) -> HttpResponse:
     counts = queries.member_counts(actor=actor, environment=shown_environment(request))
     context = {
         "programs": [(program, counts.get(program.pk, 0)) for program in rows],
+        "joinable": programs_to_join(),
         "may_change": Permission.LOYALTY_CHANGE in permissions_of(actor),
     }
     return render(request, "loyalty/programs.html", context)

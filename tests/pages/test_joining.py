@@ -13,9 +13,10 @@ from audit.models import AuditEntry
 from audit.services import system_actor
 from channels.models import MpesaChannel, SmsMessage
 from loyalty import joining
+from loyalty.accrual import AccrualTerms
 from loyalty.members import enrol_member
 from loyalty.models import JoinLink, Member, Program
-from loyalty.services import change_program
+from loyalty.services import change_program, create_program
 from tenants import limits
 from tenants.hosts import forget_hosts
 from tenants.models import AttemptCount, Role, Tenant
@@ -157,7 +158,7 @@ def test_a_link_is_one_businesss_and_can_not_be_made_up(cast, rival, phone, brow
         assert elsewhere.get(path).status_code == 404
         assert elsewhere.post(path, {"name": "Juma Ali"}).status_code == 404
     assert browser(host="localhost").get(link).status_code == 404
-    assert phone.get(f"{link[:-2]}A/").status_code == 404
+    assert phone.get(f"/join/{link.removeprefix('/join/').swapcase()}").status_code == 404
     assert phone.get(link.replace("/join/", "/m/")).status_code == 404
     with tenant_context(rival):
         assert Member.objects.count() == 0
@@ -240,6 +241,25 @@ def test_a_program_that_does_not_let_join_is_not_offered_and_its_links_end(cast,
     closed = phone.post("/join/", TYPED)
     assert (closed.status_code, "Ask at the counter" in text_of(closed)) == (404, True)
     assert len(sms_of(cast.tenant)) == 1
+
+
+def test_one_joins_only_what_gives_something_and_several_are_chosen_from(cast, phone):
+    assert '<input type="hidden" name="program" value="vip"' in phone.get("/join/").content.decode()
+    assert "Nothing yet" not in text_of(phone.get("/join/"))
+    assert phone.post("/join/", TYPED | {"program": "empty"}).status_code == 422
+    with tenant_context(cast.tenant):
+        create_program(actor=system_actor("test"), code="gold", name="Gold", accrual=AccrualTerms())
+        create_program(
+            actor=system_actor("test"), code="fees", name="Fees", member_key="BY_REFERENCE", accrual=AccrualTerms()
+        )
+
+    page = phone.get("/join/?program=vip").content.decode()
+    assert re.findall(r'<option value="(\w+)"', page) == ["gold", "vip"]
+    assert '<option value="vip" selected>' in page
+    link = ask(phone, cast.tenant, program="gold")
+    phone.post(link, {"name": "Juma Ali"})
+    (member,) = members_named(cast.tenant)
+    assert member.program.code == "gold"
 
 
 def test_who_was_enrolled_at_the_counter_meanwhile_is_led_to_their_page(cast, phone):
