@@ -18,8 +18,8 @@ from channels.models import Environment
 from payments import downloads
 from payments.models import Payment, Payout, PayoutBatch
 from payments.payouts import export
-from tenants import spreadsheets
-from tenants.models import PreparedFile, Role, User
+from tenants import files, spreadsheets
+from tenants.models import PreparedFile, PreparedFilePart, Role, User
 from tests.factories import make_channel
 from tests.pages.test_files import at
 from tests.pages.test_loyalty import text_of
@@ -143,6 +143,16 @@ def test_many_payments_are_put_together_in_the_background(acme, paid, clerk, bro
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     assert [row[0] for row in rows_of(answer.getvalue())[1:]] == ["UKL0000002", "UKL0000001", "UKL0000003"]
     assert browser(member_of(acme, Role.MANAGER)).get(at(file)).status_code == 200
+
+
+def test_an_xlsx_that_was_made_in_pieces_opens(acme, paid, clerk, run_due, monkeypatch):
+    monkeypatch.setattr(downloads, "LARGE_ROWS", 2)
+    monkeypatch.setattr(files, "_PART_BYTES", 1000)
+    clerk.post("/payments/download/", {"type": "xlsx"})
+    run_due()
+    assert PreparedFilePart.objects.count() > 3
+    [[header, *rows]] = sheets_of(clerk.get(at(PreparedFile.objects.get())).getvalue())
+    assert (list(header), [row[0] for row in rows]) == (HEADER, ["UKL0000002", "UKL0000001", "UKL0000003"])
 
 
 def test_a_rival_gets_none_of_the_payments(acme, rival, paid, browser, member_of, run_due, monkeypatch):
