@@ -7,7 +7,9 @@ open in a suspended or closed business; changing does not.
 from enum import StrEnum
 
 from django.db import connection
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from audit.models import AuditRow
 from audit.services import Actor
@@ -42,6 +44,34 @@ class Permission(StrEnum):
     DATA_READ = "data.read"
 
 
+# What each is called for people, as in "may …".
+LABELS: dict[Permission, Promise] = {
+    Permission.BUSINESS_READ: _lazy("see the business's details"),
+    Permission.BUSINESS_CHANGE: _lazy("change the business's settings"),
+    Permission.TEAM_READ: _lazy("see the team"),
+    Permission.TEAM_CHANGE: _lazy("invite people and change their roles"),
+    Permission.CHANNELS_READ: _lazy("see channels and problems"),
+    Permission.CHANNELS_CHANGE: _lazy("change channels"),
+    Permission.PAYMENTS_READ: _lazy("see payments"),
+    Permission.PAYMENTS_REQUEST: _lazy("ask customers to pay"),
+    Permission.PAYMENTS_SETTLE: _lazy("settle what does not agree with M-PESA"),
+    Permission.PAYOUTS_READ: _lazy("see payouts"),
+    Permission.PAYOUTS_CREATE: _lazy("prepare payouts"),
+    Permission.PAYOUTS_APPROVE: _lazy("approve payouts"),
+    Permission.PAYOUTS_RELEASE: _lazy("release payouts"),
+    Permission.PAYOUTS_POLICY: _lazy("set limits for payouts"),
+    Permission.REVERSALS_REQUEST: _lazy("ask that payments be given back"),
+    Permission.REVERSALS_APPROVE: _lazy("approve that payments are given back"),
+    Permission.BALANCES_READ: _lazy("see balances and reconciliation"),
+    Permission.MPESA_ASK: _lazy("ask M-PESA about balances and payments"),
+    Permission.CALLBACKS_REDRIVE: _lazy("apply again what was put aside"),
+    Permission.LOYALTY_READ: _lazy("see programs, members and messages"),
+    Permission.LOYALTY_CHANGE: _lazy("change programs and correct points"),
+    Permission.MEMBERS_CHANGE: _lazy("enrol members and redeem points"),
+    Permission.AUDIT_READ: _lazy("read the audit trail"),
+    Permission.DATA_READ: _lazy("export all data"),
+}
+
 _ADMIN, _MANAGER, _USER = Role.ORG_ADMIN, Role.MANAGER, Role.USER
 
 ROLES: dict[Permission, frozenset[Role]] = {
@@ -74,6 +104,11 @@ ROLES: dict[Permission, frozenset[Role]] = {
 # Everything else changes something, and is refused while the business is not open for changes.
 _READS = frozenset(permission for permission in Permission if permission.endswith(".read"))
 _OPEN_FOR_CHANGES = frozenset({Tenant.Status.TRIAL, Tenant.Status.ACTIVE})
+_SHUT: dict[Tenant.Status, Promise] = {
+    Tenant.Status.PROVISIONING: _lazy("still being made"),
+    Tenant.Status.SUSPENDED: _lazy("suspended"),
+    Tenant.Status.CLOSED: _lazy("closed"),
+}
 
 
 class BusinessClosed(Conflict):
@@ -94,8 +129,8 @@ def require(actor: Actor, permission: Permission) -> None:
         return
     if actor.role not in ROLES[permission]:
         raise NotPermitted(
-            _("Your role in this business does not include “%(permission)s”. Ask an administrator.")
-            % {"permission": permission}
+            _("Your role in this business does not let you %(what)s. Ask an administrator.")
+            % {"what": LABELS[permission]}
         )
     if permission not in _READS:
         require_open(connection.tenant)  # type: ignore[attr-defined]  # django-tenants' connection
@@ -109,7 +144,7 @@ def require_open(tenant: Tenant) -> None:
     if tenant.status not in _OPEN_FOR_CHANGES:
         raise BusinessClosed(
             _("This business is %(status)s: you can read and export, but not change anything.")
-            % {"status": tenant.status.lower()}
+            % {"status": _SHUT[Tenant.Status(tenant.status)]}
         )
 
 
@@ -129,3 +164,8 @@ def permissions_of(actor: Actor) -> list[Permission]:
     return [
         permission for permission in Permission if actor.role in ROLES[permission] and (is_open or permission in _READS)
     ]
+
+
+def abilities_of(role: Role) -> list[Promise]:
+    """What a role may do, in words, in the order of the table."""
+    return [LABELS[permission] for permission, roles in ROLES.items() if role in roles]

@@ -14,7 +14,7 @@ from tenants.forms.team import InviteForm, RoleForm
 from tenants.models import Role
 from tenants.pages.edges import actor_of, for_members, place_of
 from tenants.pages.lists import newest_first
-from tenants.permissions import Permission, permissions_of, require
+from tenants.permissions import Permission, abilities_of, permissions_of, require
 from tenants.serializer_fields import id_in_url
 
 
@@ -96,6 +96,7 @@ def person(request: HttpRequest, membership_id: str) -> HttpResponse:
         "is_oneself": place.pk == place_of(request).pk,
         "is_last": team.is_last_administrator(actor=actor, place=place),
         "may_change": Permission.TEAM_CHANGE in permissions_of(actor),
+        "abilities": abilities_of(Role(place.role)),
     }
     return render(request, "tenants/team_person.html", context, status=form.status)
 

@@ -207,3 +207,10 @@ def test_the_trail_is_read_page_by_page(acme, boss, browser):
 def test_a_rivals_trail_is_not_shown(acme, rival, boss, browser, member_of):
     browser(boss).post("/team/invite/", {"email": "new@acme.example", "role": "user"})
     assert "Nothing was decided yet" in browser(member_of(rival)).get("/audit/").content.decode()
+
+
+def test_a_persons_page_says_what_the_role_may_do(acme, boss, browser, member_of):
+    page = browser(boss).get(address(member_of(acme, Role.MANAGER))).content.decode()
+
+    assert "<li>approve payouts</li>" in page
+    assert "<li>read the audit trail</li>" not in page

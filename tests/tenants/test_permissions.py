@@ -5,7 +5,15 @@ from audit.models import AuditRow
 from audit.services import Actor, system_actor
 from tenants.errors import NotPermitted
 from tenants.models import Role, Tenant
-from tenants.permissions import BusinessClosed, NotOperator, Permission, permissions_of, require, require_operator
+from tenants.permissions import (
+    LABELS,
+    BusinessClosed,
+    NotOperator,
+    Permission,
+    permissions_of,
+    require,
+    require_operator,
+)
 
 #                       administrator, manager, user
 TABLE = {
@@ -37,6 +45,25 @@ TABLE = {
 ROLES = ("org_admin", "manager", "user")
 CELLS = [(permission, role, may) for permission, row in TABLE.items() for role, may in zip(ROLES, row, strict=True)]
 STATES = {"PROVISIONING": False, "TRIAL": True, "ACTIVE": True, "SUSPENDED": False, "CLOSED": False}
+
+
+def test_a_refusal_says_in_words_what_the_role_lacks(in_acme, actor):
+    with pytest.raises(NotPermitted) as refused:
+        require(actor(Role.USER), Permission.PAYOUTS_APPROVE)
+
+    sentence = "Your role in this business does not let you approve payouts. Ask an administrator."
+    assert refused.value.detail == sentence
+    assert {str(LABELS[permission]) for permission in Permission if "." in LABELS[permission]} == set()
+    assert len({str(label) for label in LABELS.values()}) == len(Permission)
+
+
+def test_a_suspended_business_says_so_in_words(acme, actor):
+    acme.status = Tenant.Status.SUSPENDED
+
+    with tenant_context(acme), pytest.raises(BusinessClosed) as refused:
+        require(actor(Role.ORG_ADMIN), Permission.PAYOUTS_CREATE)
+
+    assert refused.value.detail == "This business is suspended: you can read and export, but not change anything."
 
 
 def test_the_table_here_names_every_permission_and_role():
