@@ -18,11 +18,11 @@ import audit.services
 from audit.services import Actor
 from channels.daraja.rules import REMARKS_MAX
 from channels.models import MpesaChannel
-from payments.models import Payment, Reversal
+from payments.models import Payment, PayoutPolicy, Reversal
 from payments.money_out.reversals import cancel_reversal as withdraw_reversal
 from payments.money_out.reversals import reserve_reversal
 from payments.payouts.creating import require_usable
-from payments.payouts.policy import locked_policy
+from payments.payouts.policy import locked_policy, policy_in_force
 from payments.tasks import expire_reversal as expire_reversal_task
 from tenants.errors import Conflict, Invalid, NotFound, NotPermitted
 from tenants.permissions import Permission, require
@@ -151,7 +151,7 @@ def approve_reversal(*, actor: Actor, reversal_id: UUID, proof: Proof, now: date
     _require_waiting(reversal)
     if reversal.expires_at <= now:
         raise ReversalExpired(_("It was not approved in time. Nothing was sent: ask for it again."))
-    if reversal.amount > policy.approval_threshold and _is_maker(actor, reversal):
+    if _needs_another(reversal, policy, actor=actor):
         raise OwnReversal(_("You asked for this reversal: somebody else has to approve it."))
     require_usable(MpesaChannel.objects.without_secrets().get(pk=reversal.channel_id))
     reversal.approved_by, reversal.approved_by_id, reversal.approved_at = actor.label[:254], actor.id, now
@@ -211,6 +211,15 @@ def _is_maker(actor: Actor, reversal: Reversal) -> bool:
     if actor.id is None:
         return actor.label == reversal.requested_by
     return actor.id == reversal.requested_by_id
+
+
+def needs_another(*, actor: Actor, reversal: Reversal) -> bool:
+    """Has somebody else to approve it, because the actor asked for it?"""
+    return _needs_another(reversal, policy_in_force(reversal.environment), actor=actor)
+
+
+def _needs_another(reversal: Reversal, policy: PayoutPolicy, *, actor: Actor) -> bool:
+    return _is_maker(actor, reversal) and reversal.amount > policy.approval_threshold
 
 
 def _withdraw(reversal: Reversal, *, note: str, now: datetime) -> None:

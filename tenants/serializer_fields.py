@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import models
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -58,7 +59,7 @@ def id_in_url(prefix: str, text: str) -> UUID:
     try:
         return read_public_id(prefix, text)
     except UnreadableId:
-        raise NotFound("There is no such thing here.") from None
+        raise NotFound(_("There is no such thing here.")) from None
 
 
 class Problem(serializers.Serializer):  # type: ignore[type-arg]

@@ -7,10 +7,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from audit.ids import UnreadableId, public_id, read_public_id
+from channels.forms.once import OnceForm
 from channels.models import MpesaChannel
-from tenants.forms.base import PageForm
-
-_DAY = {"invalid": _("Enter a day like 2026-11-21.")}
+from tenants.forms.base import DayField, PageForm
 
 
 def channel_choices(channels: list[MpesaChannel]) -> list[tuple[str, str]]:
@@ -33,12 +32,8 @@ class SearchForm(PageForm):
         required=False,
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "spellcheck": "false"}),
     )
-    since = forms.DateField(
-        label=_("From"), required=False, error_messages=_DAY, widget=forms.DateInput(attrs={"type": "date"})
-    )
-    until = forms.DateField(
-        label=_("Until"), required=False, error_messages=_DAY, widget=forms.DateInput(attrs={"type": "date"})
-    )
+    since = DayField(days=(None, 31), label=_("From"), required=False)
+    until = DayField(days=(None, 31), label=_("Until"), required=False)
     channel = forms.CharField(label=_("Channel"), required=False, widget=forms.Select)
 
     def __init__(self, *args: Any, channels: list[MpesaChannel], **kwargs: Any) -> None:
@@ -54,7 +49,7 @@ class SearchForm(PageForm):
         return any(self.data.get(name) for name in ("since", "until", "channel"))
 
 
-class ReverseForm(PageForm):
+class ReverseForm(OnceForm):
     reason = forms.CharField(
         label=_("Why is it given back?"),
         help_text=_("Safaricom reads it too. 2 to 100 characters, like “Paid twice”."),

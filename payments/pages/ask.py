@@ -15,12 +15,12 @@ from channels.queries import channels_of
 from payments import requests
 from payments.forms.ask import AskForm
 from payments.models import PaymentRequest
-from payments.pages.reading import id_in
 from tenants.errors import DomainError, NotFound
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.lists import newest_first
 from tenants.pages.live import live_part
 from tenants.permissions import Permission, require
+from tenants.serializer_fields import id_in_url
 from tenants.templatetags.tuzo import phone
 
 Status = PaymentRequest.Status
@@ -68,7 +68,7 @@ def ask(request: HttpRequest) -> HttpResponse:
 @require_safe
 def payment_request(request: HttpRequest, request_id: str) -> HttpResponse:
     """How one request stands; it asks for itself again until it has ended."""
-    asked = requests.payment_requests(actor=actor_of(request)).filter(pk=id_in("preq", request_id)).first()
+    asked = requests.payment_requests(actor=actor_of(request)).filter(pk=id_in_url("preq", request_id)).first()
     if asked is None:
         raise NotFound(_("There is no such payment request."))
     is_open = asked.status == Status.PENDING

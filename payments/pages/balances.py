@@ -14,13 +14,13 @@ from channels.services import change_channel
 from payments.balance_sheets import balance_sheets
 from payments.balances import ask_balance
 from payments.forms.money_out_settings import LowFloatForm
-from payments.pages.reading import id_in
 from payments.pages.showing import may
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.lists import newest_first
 from tenants.pages.live import live_part
 from tenants.permissions import Permission, require
+from tenants.serializer_fields import id_in_url
 
 _CHANNELS = 10  # on one page
 
@@ -61,7 +61,7 @@ def balances(request: HttpRequest) -> HttpResponse:
 @for_members
 @require_POST
 def ask(request: HttpRequest, channel_id: str) -> HttpResponse:
-    ask_balance(actor=actor_of(request), channel_id=id_in("ch", channel_id), now=timezone.now())
+    ask_balance(actor=actor_of(request), channel_id=id_in_url("ch", channel_id), now=timezone.now())
     return redirect("balances")
 
 
@@ -71,7 +71,7 @@ def low_float(request: HttpRequest, channel_id: str) -> HttpResponse:
     """How much each account should hold, so that people are told when it holds less."""
     actor = actor_of(request)
     require(actor, Permission.CHANNELS_CHANGE)
-    channel = read_channel(actor=actor, channel_id=id_in("ch", channel_id))
+    channel = read_channel(actor=actor, channel_id=id_in_url("ch", channel_id))
     (sheet,) = balance_sheets(actor=actor, channels=[channel])
     accounts = {account.name: account.least for account in sheet.accounts} | channel.low_float
     form = LowFloatForm(request.POST or None, accounts=accounts)

@@ -1,5 +1,7 @@
 """One batch of payouts, from its approval to its last row, and one payout with what happened to it."""
 
+from functools import partial
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,13 +13,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.ids import public_id
-from channels.daraja.verdicts import Verdict
 from payments.forms.money_out import CancelForm, DecisionForm, ProofForm
 from payments.models import Payout, PayoutBatch
 from payments.money_out.deciding import decide_payout
 from payments.money_out.timeline import timeline_of_payout
-from payments.pages.reading import id_in
-from payments.pages.showing import UNDER_WAY, how_it_stands, may, refreshed
+from payments.pages.showing import UNDER_WAY, decided, how_it_stands, may, refreshed
 from payments.payouts import batches, export
 from payments.payouts.creating import retry_failed
 from payments.payouts.explaining import do_now_about, meaning_of
@@ -28,6 +28,7 @@ from tenants.pages.live import live_part, pace_s
 from tenants.permissions import Permission, require
 from tenants.reauthentication import prove_again
 from tenants.second_factor import has_second_factor
+from tenants.serializer_fields import id_in_url
 
 Status = PayoutBatch.Status
 
@@ -38,7 +39,7 @@ _ROWS = 20  # of a fragment that is polled, and weighs 2 KB at most
 @require_safe
 def batch(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Who made it, what may be done with it, and how far each row is. Asked by htmx it is the progress alone."""
-    found = batches.payout_batch(actor=actor_of(request), batch_id=id_in("pbat", batch_id))
+    found = batches.payout_batch(actor=actor_of(request), batch_id=id_in_url("pbat", batch_id))
     progress = batches.progress_of(found)
     open_count = progress["pending"].count + progress["unknown"].count
     is_live = found.status == Status.RELEASED
@@ -102,7 +103,7 @@ def _number(request: HttpRequest, name: str) -> int:
 @for_members
 @require_POST
 def approve(request: HttpRequest, batch_id: str) -> HttpResponse:
-    batches.approve_batch(actor=actor_of(request), batch_id=id_in("pbat", batch_id), now=timezone.now())
+    batches.approve_batch(actor=actor_of(request), batch_id=id_in_url("pbat", batch_id), now=timezone.now())
     messages.success(request, _("Approved. It may now be released, by anybody but who made it."))
     return redirect("payout-batch", batch_id)
 
@@ -114,7 +115,7 @@ def release(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Send it, once whoever does it has proved again who they are."""
     actor, now = actor_of(request), timezone.now()
     require(actor, Permission.PAYOUTS_RELEASE)
-    found = batches.payout_batch(actor=actor, batch_id=id_in("pbat", batch_id))
+    found = batches.payout_batch(actor=actor, batch_id=id_in_url("pbat", batch_id))
     if found.status != Status.APPROVED:
         return redirect("payout-batch", batch_id)
     user = user_of(request)
@@ -138,7 +139,7 @@ def cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
     """Withdraw it before it is released."""
     actor = actor_of(request)
     require(actor, Permission.PAYOUTS_CREATE)
-    found = batches.payout_batch(actor=actor, batch_id=id_in("pbat", batch_id))
+    found = batches.payout_batch(actor=actor, batch_id=id_in_url("pbat", batch_id))
     form = CancelForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -157,7 +158,7 @@ def cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
 @require_POST
 def retry(request: HttpRequest, batch_id: str) -> HttpResponse:
     """A new batch of what definitely failed, to be approved and released like every other."""
-    made = retry_failed(actor=actor_of(request), batch_id=id_in("pbat", batch_id), now=timezone.now())
+    made = retry_failed(actor=actor_of(request), batch_id=id_in_url("pbat", batch_id), now=timezone.now())
     messages.success(
         request,
         ngettext(
@@ -175,7 +176,7 @@ def retry(request: HttpRequest, batch_id: str) -> HttpResponse:
 def result(request: HttpRequest, batch_id: str) -> HttpResponse:
     """The result file: every row as it stands now."""
     actor = actor_of(request)
-    found = batches.payout_batch(actor=actor, batch_id=id_in("pbat", batch_id))
+    found = batches.payout_batch(actor=actor, batch_id=id_in_url("pbat", batch_id))
     ending = request.POST.get("type", "")
     file = export.download_result(
         actor=actor, batch=found, ending=ending if ending in {"csv", "xlsx", "pdf"} else "csv", now=timezone.now()
@@ -188,28 +189,14 @@ def result(request: HttpRequest, batch_id: str) -> HttpResponse:
 def payout(request: HttpRequest, payout_id: str) -> HttpResponse:
     """What happened to one payout; where nobody could tell, a person decides here."""
     actor = actor_of(request)
-    found = batches.payout(actor=actor, payout_id=id_in("pout", payout_id))
+    found = batches.payout(actor=actor, payout_id=id_in_url("pout", payout_id))
     part = how_it_stands(request, found, meaning=meaning_of(found), do_now=do_now_about(found))
     if request.htmx:  # type: ignore[attr-defined]
         return refreshed(part, request)
     its_batch = batches.payout_batch(actor=actor, batch_id=found.batch_id)
     form = DecisionForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        values = form.cleaned_data
-        try:
-            decide_payout(
-                actor=actor,
-                payout_id=found.pk,
-                verdict=Verdict(values["verdict"]),
-                receipt=values["receipt"],
-                note=values["note"],
-                now=timezone.now(),
-            )
-        except DomainError as refusal:
-            form.refuse(refusal)
-        else:
-            messages.success(request, _("Decided, and written down with your name."))
-            return redirect("payout", payout_id)
+    if decided(request, form, partial(decide_payout, payout_id=found.pk)):
+        return redirect("payout", payout_id)
     is_under_review = found.status == Payout.Status.NEEDS_REVIEW
     is_maker = its_batch.created_by_id == user_of(request).pk
     context = {

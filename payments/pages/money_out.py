@@ -17,8 +17,7 @@ from channels.pages.shown import shown_environment
 from payments.downloads import download_payouts
 from payments.forms.money_out import KINDS, CreateForm, SendForm, UploadForm, read_kind
 from payments.models import Payout, PayoutBatch
-from payments.pages.reading import ending_in
-from payments.pages.showing import may
+from payments.pages.showing import ending_in, may
 from payments.payouts import batches, blank_file, drafts, looking
 from payments.payouts.checking import GivenRow, UnpayableRows, columns, required_columns
 from payments.payouts.files import headers, read_rows

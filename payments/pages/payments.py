@@ -19,8 +19,7 @@ from payments import quarantine, queries, reversals, takings, timeline
 from payments.downloads import download_payments
 from payments.forms.payments import ReverseForm, SearchForm
 from payments.models import Payment, Reversal
-from payments.pages.reading import ending_in, id_in
-from payments.pages.showing import may
+from payments.pages.showing import ending_in, may
 from payments.searching import find_payments
 from payments.services import NAIROBI
 from tenants.errors import DomainError
@@ -30,6 +29,7 @@ from tenants.pages.files import hand_over
 from tenants.pages.lists import newest_first
 from tenants.pages.live import LivePart, live_part
 from tenants.permissions import Permission, require
+from tenants.serializer_fields import id_in_url
 
 
 @for_members
@@ -108,7 +108,7 @@ def payments_download(request: HttpRequest) -> HttpResponse:
 @require_safe
 def payment(request: HttpRequest, payment_id: str) -> HttpResponse:
     """One payment and what happened to it; while something is under way, that part asks for itself again."""
-    found = queries.read_payment(actor=actor_of(request), payment_id=id_in("pay", payment_id))
+    found = queries.read_payment(actor=actor_of(request), payment_id=id_in_url("pay", payment_id))
     told = _told(request, found)
     if request.htmx:  # type: ignore[attr-defined]
         return told.answer(request)
@@ -140,13 +140,16 @@ def reverse_payment(request: HttpRequest, payment_id: str) -> HttpResponse:
     """Ask that a payment be given back; somebody approves it afterwards."""
     actor = actor_of(request)
     require(actor, Permission.REVERSALS_REQUEST)
-    found = queries.read_payment(actor=actor, payment_id=id_in("pay", payment_id))
+    found = queries.read_payment(actor=actor, payment_id=id_in_url("pay", payment_id))
     form = ReverseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
+
+        def ask() -> str:
+            asked = reversals.request_reversal(actor=actor, payment_id=found.pk, now=timezone.now(), **form.given)
+            return public_id("rev", asked.pk)
+
         try:
-            reversals.request_reversal(
-                actor=actor, payment_id=found.pk, reason=form.cleaned_data["reason"], now=timezone.now()
-            )
+            form.once(environment=found.environment, work=ask)
         except DomainError as refusal:
             form.refuse(refusal)
         else:
@@ -193,7 +196,7 @@ def put_aside(request: HttpRequest) -> HttpResponse:
 @require_POST
 def redrive(request: HttpRequest, callback_id: str) -> HttpResponse:
     """Apply one of them again."""
-    if not quarantine.redrive_callbacks(actor=actor_of(request), callback_ids=[id_in("cb", callback_id)]):
+    if not quarantine.redrive_callbacks(actor=actor_of(request), callback_ids=[id_in_url("cb", callback_id)]):
         raise Http404
     messages.success(request, _("It is being applied again. If it still does not fit, it comes back here."))
     return redirect("put-aside")

@@ -9,13 +9,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from channels.pages.shown import shown_environment
 from payments.forms.money_out_settings import PolicyForm, ReceiverForm
-from payments.pages.reading import id_in
 from payments.pages.showing import may
 from payments.payouts import policy
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.lists import newest_first
 from tenants.permissions import Permission
+from tenants.serializer_fields import id_in_url
 
 
 @for_members
@@ -69,7 +69,7 @@ def allowed_receivers(request: HttpRequest) -> HttpResponse:
 @for_members
 @require_POST
 def disallow(request: HttpRequest, receiver_id: str) -> HttpResponse:
-    policy.disallow_receiver(actor=actor_of(request), receiver_id=id_in("rcv", receiver_id))
+    policy.disallow_receiver(actor=actor_of(request), receiver_id=id_in_url("rcv", receiver_id))
     messages.success(request, _("Taken off the list."))
     return redirect("allowed-receivers")
 

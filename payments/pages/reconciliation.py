@@ -23,7 +23,6 @@ from channels.queries import channels_of, read_channel
 from payments import reconciliation
 from payments.forms.money_out_reconciliation import NoteForm, PullForm, StatementForm
 from payments.models import Pull, ReconciliationDay, ReconciliationItem, StatementFile
-from payments.pages.reading import id_in
 from payments.pages.showing import may
 from payments.pulls import pulls_of, request_pull
 from payments.statement_files import LARGE_BYTES, UNREAD, give_statement, read_one, statement_files
@@ -33,6 +32,7 @@ from tenants.pages.edges import actor_of, for_members
 from tenants.pages.lists import newest_first
 from tenants.pages.live import live_part
 from tenants.permissions import Permission, require
+from tenants.serializer_fields import id_in_url
 
 _DAYS = 31  # on one page
 _CHANNELS = 50  # to choose from
@@ -128,7 +128,7 @@ def day(request: HttpRequest, day_id: str) -> HttpResponse:
 
 def _day(request: HttpRequest, day_id: str) -> ReconciliationDay:
     rows = reconciliation.reconciliation_days(actor=actor_of(request))
-    found = rows.filter(pk=id_in("rec", day_id)).first()
+    found = rows.filter(pk=id_in_url("rec", day_id)).first()
     if found is None:
         raise reconciliation.DayNotFound
     return found
@@ -198,7 +198,7 @@ def record(request: HttpRequest, item_id: str) -> HttpResponse:
 
 def _item(request: HttpRequest, item_id: str) -> ReconciliationItem:
     rows = reconciliation.reconciliation_items(actor=actor_of(request))
-    found = rows.filter(pk=id_in("rit", item_id)).first()
+    found = rows.filter(pk=id_in_url("rit", item_id)).first()
     if found is None:
         raise reconciliation.ItemNotFound
     return found
@@ -265,7 +265,7 @@ def _given(request: HttpRequest, values: Mapping[str, Any]) -> str:
 @require_safe
 def statement_file(request: HttpRequest, statement_id: str) -> HttpResponse:
     """How far a large statement is, and what became of it."""
-    found = read_one(actor=actor_of(request), statement_id=id_in("stf", statement_id))
+    found = read_one(actor=actor_of(request), statement_id=id_in_url("stf", statement_id))
     is_reading = found.status in UNREAD
     part = live_part(
         request,

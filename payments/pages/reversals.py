@@ -1,5 +1,7 @@
 """Payments that are given back: the list, one with what happened to it, and what people decide about it."""
 
+from functools import partial
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -9,7 +11,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from channels.daraja.verdicts import Verdict
 from channels.pages.shown import shown_environment
 from payments.forms.money_out import CancelForm, DecisionForm, ProofForm
 from payments.models import Reversal
@@ -17,15 +18,15 @@ from payments.money_out.deciding import decide_reversal
 from payments.money_out.reversal_words import do_now_about, meaning_of
 from payments.money_out.states import INNER_STATES
 from payments.money_out.timeline import timeline_of_reversal
-from payments.pages.reading import id_in
-from payments.pages.showing import UNDER_WAY, how_it_stands, may, refreshed
-from payments.reversals import approve_reversal, cancel_reversal, read_reversal, reversals_of
+from payments.pages.showing import UNDER_WAY, decided, how_it_stands, may, refreshed
+from payments.reversals import approve_reversal, cancel_reversal, needs_another, read_reversal, reversals_of
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members, user_of
 from tenants.pages.lists import newest_first
 from tenants.permissions import Permission, require
 from tenants.reauthentication import prove_again
 from tenants.second_factor import has_second_factor
+from tenants.serializer_fields import id_in_url
 
 Status = Reversal.Status
 
@@ -45,30 +46,17 @@ def reversals(request: HttpRequest) -> HttpResponse:
 def reversal(request: HttpRequest, reversal_id: str) -> HttpResponse:
     """What happened to one; where nobody could tell, a person decides here."""
     actor = actor_of(request)
-    found = read_reversal(actor=actor, reversal_id=id_in("rev", reversal_id))
+    found = read_reversal(actor=actor, reversal_id=id_in_url("rev", reversal_id))
     part = how_it_stands(request, found, meaning=meaning_of(found), do_now=do_now_about(found))
     if request.htmx:  # type: ignore[attr-defined]
         return refreshed(part, request)
     form = DecisionForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        values = form.cleaned_data
-        try:
-            decide_reversal(
-                actor=actor,
-                reversal_id=found.pk,
-                verdict=Verdict(values["verdict"]),
-                receipt=values["receipt"],
-                note=values["note"],
-                now=timezone.now(),
-            )
-        except DomainError as refusal:
-            form.refuse(refusal)
-        else:
-            messages.success(request, _("Decided, and written down with your name."))
-            return redirect("reversal", reversal_id)
+    if decided(request, form, partial(decide_reversal, reversal_id=found.pk)):
+        return redirect("reversal", reversal_id)
     is_maker = found.requested_by_id == user_of(request).pk
     may_approve = may(request, Permission.REVERSALS_APPROVE)
     is_waiting, is_under_review = found.status == Status.AWAITING_APPROVAL, found.status == Status.NEEDS_REVIEW
+    others_approve = is_waiting and needs_another(actor=actor, reversal=found)
     context = {
         "form": form,
         "reversal": found,
@@ -77,7 +65,8 @@ def reversal(request: HttpRequest, reversal_id: str) -> HttpResponse:
         "is_live": found.status in UNDER_WAY,
         "timeline": timeline_of_reversal(found),
         "is_waiting": is_waiting,
-        "may_approve": is_waiting and may_approve,
+        "may_approve": is_waiting and may_approve and not others_approve,
+        "others_approve": others_approve,
         "may_cancel": is_waiting and may(request, Permission.REVERSALS_REQUEST),
         "may_decide": is_under_review and may_approve and not is_maker,
         "needs_another": is_under_review and is_maker,
@@ -92,7 +81,7 @@ def approve(request: HttpRequest, reversal_id: str) -> HttpResponse:
     """Give the money back, once whoever approves has proved again who they are."""
     actor, now = actor_of(request), timezone.now()
     require(actor, Permission.REVERSALS_APPROVE)
-    found = read_reversal(actor=actor, reversal_id=id_in("rev", reversal_id))
+    found = read_reversal(actor=actor, reversal_id=id_in_url("rev", reversal_id))
     user = user_of(request)
     form = ProofForm(request.POST or None, has_second_factor=has_second_factor(user))
     if request.method == "POST" and form.is_valid():
@@ -114,7 +103,7 @@ def cancel(request: HttpRequest, reversal_id: str) -> HttpResponse:
     """Withdraw one that waits for approval."""
     actor = actor_of(request)
     require(actor, Permission.REVERSALS_REQUEST)
-    found = read_reversal(actor=actor, reversal_id=id_in("rev", reversal_id))
+    found = read_reversal(actor=actor, reversal_id=id_in_url("rev", reversal_id))
     form = CancelForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:

@@ -1,8 +1,16 @@
-"""What the pages of money out share: what one may do, how a payout or a reversal stands."""
+"""What the pages of money share: what one may do, how a payout or reversal stands, a word on it, which file."""
 
+from collections.abc import Callable
+
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from channels.daraja.verdicts import Verdict
+from payments.forms.money_out import DecisionForm
 from payments.models import MoneyOut, Payout, Reversal
+from tenants.errors import DomainError
 from tenants.pages.edges import actor_of
 from tenants.pages.live import LivePart, live_part
 from tenants.permissions import Permission, permissions_of
@@ -28,9 +36,32 @@ def how_it_stands(request: HttpRequest, row: Payout | Reversal, *, meaning: str,
     )
 
 
+def decided(request: HttpRequest, form: DecisionForm, decide: Callable[..., Payout | Reversal]) -> bool:
+    """Have a person's word on money that nobody could tell of written down, if it was given and the service takes it.
+
+    `decide` is the service for this row, without what the form says.
+    """
+    if request.method != "POST" or not form.is_valid():
+        return False
+    values = dict(form.cleaned_data)
+    verdict = Verdict(values.pop("verdict"))
+    try:
+        decide(actor=actor_of(request), verdict=verdict, now=timezone.now(), **values)
+    except DomainError as refusal:
+        form.refuse(refusal)
+        return False
+    messages.success(request, _("Decided, and written down with your name."))
+    return True
+
+
 def refreshed(part: LivePart, request: HttpRequest) -> HttpResponse:
     """To htmx: nothing, as long as nothing is new; then the whole page is."""
     answer = part.answer(request)
     if answer.status_code == 200:
         answer["HX-Refresh"] = "true"
     return answer
+
+
+def ending_in(request: HttpRequest) -> str:
+    """Of a list that is asked for by its button: csv or xlsx."""
+    return "xlsx" if request.POST.get("type") == "xlsx" else "csv"

@@ -48,7 +48,9 @@ def takings_by_channel(environment: str, period: Period) -> Sequence[Sequence[Ce
 
 def takings_by_program(environment: str, period: Period) -> Sequence[Sequence[Cell]]:
     names = known_programs()
-    sums = _hour_totals(environment, period).values_list("routed_to").annotate(**_HOUR_SUMS).order_by(Sum("amount").desc())
+    sums = (
+        _hour_totals(environment, period).values_list("routed_to").annotate(**_HOUR_SUMS).order_by(Sum("amount").desc())
+    )
     return [(names.get(code, code) if code else gettext("No program"), *rest) for code, *rest in sums]
 
 

@@ -1,13 +1,21 @@
 """What every form on a page has in common."""
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tenants.errors import DomainError
 from tenants.forms.renderer import PageRenderer
+
+_NAIROBI = ZoneInfo("Africa/Nairobi")  # days of forms are Kenya's, whatever clock who reads goes by
+_EARLIEST, _LATEST = date(2007, 3, 1), date(2099, 12, 31)  # M-PESA began in that month
 
 
 class PageForm(forms.Form):
@@ -38,6 +46,44 @@ class PageForm(forms.Form):
     def status(self) -> int:
         """Of the answer that shows this form."""
         return self._refused_with or (422 if self.is_bound and self.errors else 200)
+
+
+class DayField(forms.DateField):
+    """A day within a stretch that makes sense, which the browser's calendar keeps to as well.
+
+    `days` are counted from today: (0, 365) is from today until a year from now; None is open.
+    """
+
+    def __init__(self, *, days: tuple[int | None, int | None], **more: Any) -> None:
+        sentence = _("Enter a day like 2026-11-21.")
+        super().__init__(
+            **{
+                "error_messages": {"required": sentence, "invalid": sentence},
+                "input_formats": ["%Y-%m-%d", "%d/%m/%Y"],
+                "widget": forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": "short"}),
+            }
+            | more
+        )
+        self._days = days
+
+    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
+        first, last = self._stretch()
+        self.widget.attrs |= {"min": first.isoformat(), "max": last.isoformat()}
+        return super().get_bound_field(form, field_name)
+
+    def validate(self, value: date | None) -> None:
+        super().validate(value)
+        first, last = self._stretch()
+        if value and not first <= value <= last:
+            raise forms.ValidationError(
+                gettext("Enter a day from %(first)s to %(last)s."),
+                params={"first": date_format(first, "j M Y"), "last": date_format(last, "j M Y")},
+            )
+
+    def _stretch(self) -> tuple[date, date]:
+        today = timezone.localdate(timezone=_NAIROBI)
+        first, last = ((today + timedelta(days=days)) if days is not None else None for days in self._days)
+        return first or _EARLIEST, last or _LATEST
 
 
 def email_field(**more: Any) -> forms.EmailField:

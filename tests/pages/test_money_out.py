@@ -503,8 +503,13 @@ def test_who_asked_for_a_reversal_does_not_approve_it(acme, channel, maker, brow
     with tenant_context(acme):
         reversal = make_reversal(channel, "AWAITING_APPROVAL", requested_by_id=maker.user_id)
 
-    response = browser(maker).post(f"/reversals/{public_id('rev', reversal.pk)}/approve/", {"password": PASSWORD})
+    client, its = browser(maker), f"/reversals/{public_id('rev', reversal.pk)}/"
 
+    page = client.get(its)
+    response = client.post(f"{its}approve/", {"password": PASSWORD})
+
+    assert "You asked for it, so somebody else has to approve it" in words(page)
+    assert f"{its}approve/" not in page.content.decode()
     assert response.status_code == 403
     assert "somebody else has to approve it" in words(response)
     assert within(acme, Reversal.objects.get).status == "AWAITING_APPROVAL"

@@ -265,7 +265,10 @@ def test_a_manager_asks_that_a_payment_be_given_back(acme, paybill, pay, browser
     with tenant_context(acme):
         assert not Reversal.objects.exists()
 
-    answer = client.post(address(payment, "reverse/"), {"reason": "Paid twice"}, follow=True)
+    key = re.search(r'name="form_key" value="([^"]+)"', client.get(address(payment, "reverse/")).content.decode())[1]
+    pressed = {"reason": "Paid twice", "form_key": key}
+    answer = client.post(address(payment, "reverse/"), pressed, follow=True)
+    assert client.post(address(payment, "reverse/"), pressed)["Location"] == address(payment)  # twice is once
     with tenant_context(acme):
         reversal = Reversal.objects.get()
         assert (reversal.payment, reversal.status, reversal.reason) == (payment, "AWAITING_APPROVAL", "Paid twice")

@@ -282,6 +282,9 @@ def test_a_period_that_can_not_be_is_refused_and_the_usual_one_is_shown(shop, br
     unreadable = client.get("/reports/takings-by-day/?since=x&until=2026-08-03")
     assert (unreadable.status_code, "Enter a day like 2026-11-21." in unreadable.content.decode()) == (422, True)
     assert client.get("/reports/takings-by-day/?since=2020-01-01&until=2026-08-03").status_code == 400
+    before = client.get("/reports/takings-by-day/?since=2006-01-01&until=2006-01-02").content.decode()
+    assert "Enter a day from 1 Mar 2007 to " in before
+    assert 'min="2007-03-01"' in before
 
 
 def test_a_clerk_is_not_offered_fees_and_gets_none(shop, browser, member_of):
