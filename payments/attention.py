@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Model, QuerySet, Value
+from django.db.models import Count, F, Model, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from audit.ids import first_id_at
 from audit.services import Actor
-from payments.models import PaymentRequest, Payout, PayoutBatch, Reversal
+from payments.models import PaymentRequest, Payout, PayoutBatch, PayoutPolicy, Reversal
 from payments.quarantine import quarantined_callbacks
 from tenants.permissions import Permission, permissions_of, require
 
@@ -28,20 +29,36 @@ class Attention:
 
 
 def attention(*, actor: Actor, environment: str, now: datetime) -> Attention:
-    """What waits in one environment; what was put aside belongs to all of them. One query."""
+    """What waits in one environment, without what another person has to see to because the actor made it; what was put
+    aside belongs to all environments. One query."""
     require(actor, Permission.PAYMENTS_READ)
     batches = PayoutBatch.objects.filter(environment=environment, expires_at__gt=now)
+    of_others = ~Q(created_by_id=actor.id)
     reversals = Reversal.objects.filter(environment=environment)
+    policies = PayoutPolicy.objects.filter(environment=environment).values("approval_threshold")[:1]
+    to_approve = reversals.annotate(threshold=Coalesce(Subquery(policies), 0)).filter(
+        ~Q(requested_by_id=actor.id) | Q(amount__lte=F("threshold")), status="AWAITING_APPROVAL", expires_at__gt=now
+    )
     wanted: list[tuple[str, QuerySet[Model], Permission]] = [
-        ("batches_to_approve", batches.filter(status="AWAITING_APPROVAL"), Permission.PAYOUTS_APPROVE),
-        ("batches_to_release", batches.filter(status="APPROVED"), Permission.PAYOUTS_RELEASE),
-        ("reversals_to_approve", reversals.filter(status="AWAITING_APPROVAL"), Permission.REVERSALS_APPROVE),
+        ("batches_to_approve", batches.filter(of_others, status="AWAITING_APPROVAL"), Permission.PAYOUTS_APPROVE),
+        (
+            "batches_to_release",
+            batches.filter(of_others | Q(approved_at=None), status="APPROVED"),
+            Permission.PAYOUTS_RELEASE,
+        ),
+        ("reversals_to_approve", to_approve, Permission.REVERSALS_APPROVE),
         (
             "unknown_payouts",
-            Payout.objects.filter(environment=environment, status="NEEDS_REVIEW"),
-            Permission.PAYOUTS_READ,
+            Payout.objects.filter(environment=environment, status="NEEDS_REVIEW").exclude(
+                batch__created_by_id=actor.id
+            ),
+            Permission.PAYOUTS_APPROVE,
         ),
-        ("unknown_reversals", reversals.filter(status="NEEDS_REVIEW"), Permission.REVERSALS_APPROVE),
+        (
+            "unknown_reversals",
+            reversals.filter(~Q(requested_by_id=actor.id), status="NEEDS_REVIEW"),
+            Permission.REVERSALS_APPROVE,
+        ),
         (
             "unknown_requests",
             PaymentRequest.objects.filter(

@@ -12,10 +12,11 @@ from django_tenants.utils import tenant_context
 from channels import practice_phone
 from channels.models import ChannelRun, Environment, Problem
 from loyalty.models import AccrualRule, Member, Program
-from payments.models import Payment, PaymentRequest, PayoutBatch
+from payments.models import Payment, PaymentRequest, PayoutBatch, PayoutPolicy
 from payments.services import PaymentReport, record_payments
 from tenants.models import InboundCallback, Role
 from tests.factories import make_channel
+from tests.pages.sent_money import make_batch, make_reversal
 from tests.practice import make_simulator_unreachable
 
 HTMX = {"HX-Request": "true"}
@@ -146,6 +147,35 @@ def test_home_says_what_waits_for_a_manager(waiting, acme, browser, member_of):
     assert "No payments since 9. Look at the till." in told
     assert "Nearly empty. Top up." in told
     assert "All is well." not in told
+
+
+def test_home_asks_nobody_to_approve_their_own(waiting, acme, browser, member_of):
+    maker, now = member_of(acme, Role.MANAGER), timezone.now()
+    with tenant_context(acme):
+        PayoutBatch.objects.update(created_by_id=maker.user_id)
+        make_batch(waiting, "Own", ["AWAITING_APPROVAL"], status="APPROVED", created_by_id=maker.user_id)
+        approved = make_batch(waiting, "Twice", ["AWAITING_APPROVAL"], status="APPROVED", created_by_id=maker.user_id)
+        PayoutBatch.objects.filter(pk=approved.pk).update(approved_at=now)
+        make_batch(waiting, "Unclear", ["NEEDS_REVIEW"], created_by_id=maker.user_id)
+        make_reversal(waiting, "AWAITING_APPROVAL", requested_by_id=maker.user_id)
+        make_reversal(waiting, "NEEDS_REVIEW", requested_by_id=maker.user_id)
+
+    own, others = (words(browser(place).get("/")) for place in (maker, member_of(acme, Role.MANAGER)))
+
+    assert "1 batch of payouts is approved and not sent yet" in own  # below the threshold nobody else is needed
+    assert "2 batches of payouts are approved and not sent yet" in others
+    for sentence in (
+        "1 batch of payouts waits for approval",
+        "1 payment waits for approval to be given back",
+        "1 payout: nobody knows whether the money moved",
+        "1 payment: nobody knows whether it was given back",
+    ):
+        assert sentence not in own
+        assert sentence in others
+
+    with tenant_context(acme):
+        PayoutPolicy.objects.create(environment="PRACTICE", approval_threshold=750)
+    assert "1 payment waits for approval to be given back" in words(browser(maker).get("/"))
 
 
 def test_home_tells_a_cashier_nothing_that_is_not_theirs(waiting, acme, browser, member_of):
