@@ -4,7 +4,7 @@ Each business has a number of its own, so that nobody sees another's messages. N
 transaction. Practice channels only: no money moves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -27,6 +27,8 @@ ANSWERS = ("pin", "cancel")
 FIRST_NAME = "Wanjiru"
 _TIMEOUT_S = (3.0, 10.0)
 _MESSAGES = 4
+_MOST = 3  # standing orders, and invoices, on one screen
+_UNPAID = ("sent", "part-paid")  # of the simulator's invoices
 
 
 class NoPracticeChannel(Conflict):
@@ -50,10 +52,11 @@ class PracticePayment:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A request to pay that waits on the phone."""
+    """What waits on the phone: a request to pay, a standing order to agree to, or an invoice, which nobody refuses."""
 
-    id: str
+    id: str  # as the simulator's phone addresses it: "prompts/ws_CO_…"
     text: str
+    can_refuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ def read_phone(*, actor: Actor) -> Phone:
     ours = {channel.shortcode for channel in practice_channels(actor=actor)}
     number = practice_number()
     prompts = _ask("GET", f"/prompts?phone_number={number}").get("prompts", [])
+    requested = _ask("GET", f"/requests?phone_number={number}")
     messages = _ask("GET", f"/messages?phone_number={number}").get("messages", [])
     sent = SmsMessage.objects.filter(
         environment=Environment.PRACTICE, phone_number=number, status=SmsMessage.Status.SENT
@@ -137,15 +141,48 @@ def read_phone(*, actor: Actor) -> Phone:
     return Phone(
         number=number,
         prompts=[
-            Prompt(str(each["checkout_request_id"]), str(each["text"])) for each in prompts if each["shortcode"] in ours
+            *(
+                Prompt(f"prompts/{each['checkout_request_id']}", str(each["text"]))
+                for each in prompts
+                if each["shortcode"] in ours
+            ),
+            *_standing_orders(requested.get("standing_orders", []), ours),
+            *_invoices(requested.get("invoices", []), ours),
         ],
         from_mpesa=[str(message) for message in messages[:_MESSAGES]],
         from_business=list(sent.order_by("-pk").values_list("body", flat=True)[:_MESSAGES]),
     )
 
 
+def _standing_orders(orders: Iterable[Mapping[str, Any]], ours: Collection[str]) -> list[Prompt]:
+    prompts = [
+        Prompt(
+            f"standing-orders/{order['reference']}",
+            f"Do you want to pay Ksh.{order['amount']} account no. {order['account_reference']} {order['frequency']}"
+            f" from {order['start_date']} to {order['end_date']} ({order['name']})? Enter M-PESA PIN",
+        )
+        for order in orders
+        if order["shortcode"] in ours and order["state"] == "waiting"
+    ]
+    return prompts[:_MOST]
+
+
+def _invoices(invoices: Iterable[Mapping[str, Any]], ours: Collection[str]) -> list[Prompt]:
+    prompts = [
+        Prompt(
+            f"invoices/{invoice['id']}",
+            f"Bill for {invoice['billed_name']}, {invoice['invoice_name']} {invoice['billed_period']}:"
+            f" Ksh.{invoice['amount']}, due {invoice['due_date']}. Pay to account no. {invoice['account_reference']}",
+            can_refuse=False,
+        )
+        for invoice in invoices
+        if invoice["shortcode"] in ours and invoice["state"] in _UNPAID
+    ]
+    return prompts[:_MOST]
+
+
 def answer_prompt(*, actor: Actor, prompt_id: str, answer: str) -> None:
-    """Press a button of the practice phone: "pin" pays, "cancel" does not.
+    """Press a button of the practice phone: "pin" pays or agrees, "cancel" does not.
 
     :raises Invalid: for another answer.
     :raises PracticeRefused: if no such request waits on the phone any more.
@@ -154,9 +191,10 @@ def answer_prompt(*, actor: Actor, prompt_id: str, answer: str) -> None:
     require(actor, Permission.PAYMENTS_REQUEST)
     if answer not in ANSWERS:
         raise Invalid(_("Press one of the phone's buttons."))
-    if prompt_id not in {prompt.id for prompt in read_phone(actor=actor).prompts}:
+    waiting = {prompt.id: prompt for prompt in read_phone(actor=actor).prompts}
+    if prompt_id not in waiting:
         raise PracticeRefused(_("That request does not wait on the phone any more."))
-    _ask("POST", f"/prompts/{prompt_id}", {"answer": answer})
+    _ask("POST", f"/{prompt_id}", {"answer": answer} if waiting[prompt_id].can_refuse else {})
 
 
 def _ask(method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -7,12 +7,14 @@ on the phone, and cancelling only says that the business expects nothing more.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
@@ -46,7 +48,7 @@ _HOLD_THEIR_NAME = (Status.PENDING, Status.ACTIVE, Status.UNKNOWN)
 
 class StandingOrderNotFound(NotFound):
     def __init__(self) -> None:
-        super().__init__("There is no such standing order.")
+        super().__init__(_("There is no such standing order."))
 
 
 class StandingOrderNameTaken(Conflict):
@@ -114,7 +116,9 @@ def create_standing_order(
     )
     StandingOrder.objects.bulk_create([order], ignore_conflicts=True)
     if not StandingOrder.objects.filter(pk=order.pk).exists():
-        sentence = f"This customer has a standing order “{name}” already. Give this one another name."
+        sentence = _("This customer has a standing order “%(name)s” already. Give this one another name.") % {
+            "name": name
+        }
         raise StandingOrderNameTaken(sentence, errors={"name": [sentence]})
     audit.services.record(
         actor=actor,
@@ -126,15 +130,19 @@ def create_standing_order(
     return order
 
 
+def frequencies_in(environment: str) -> list[StandingOrder.Frequency]:
+    """How often an order may be paid there: of live ones only what Safaricom means alike in all that it publishes."""
+    if environment == Environment.PRODUCTION and not settings.RATIBA_FREQUENCIES_CONFIRMED:
+        return list(_NUMBERED_ALIKE)
+    return list(StandingOrder.Frequency)
+
+
 def _require_confirmed(frequency: str, channel: MpesaChannel) -> None:
-    if (
-        channel.environment == Environment.PRODUCTION
-        and not settings.RATIBA_FREQUENCIES_CONFIRMED
-        and frequency not in _NUMBERED_ALIKE
-    ):
-        sentence = (
-            "Safaricom publishes two meanings of its number for this. Until the operators of this platform have it "
-            "confirmed, live standing orders are once, daily or weekly."
+    if frequency not in frequencies_in(channel.environment):
+        sentence = _(
+            "Safaricom publishes two meanings of its number for this, and under the wrong one the customer would pay "
+            "at the wrong times. Until the operators of this platform have it confirmed, live standing orders are "
+            "once, daily or weekly."
         )
         raise FrequencyUnconfirmed(sentence, errors={"frequency": [sentence]})
 
@@ -143,6 +151,21 @@ def standing_orders(*, actor: Actor) -> QuerySet[StandingOrder]:
     """Every standing order of the business."""
     require(actor, Permission.PAYMENTS_READ)
     return StandingOrder.objects.all()
+
+
+def standing_orders_like(
+    *, actor: Actor, environment: str, words: str = "", status: str = ""
+) -> QuerySet[StandingOrder]:
+    """Those in a status, and of a phone number, account or name, that somebody typed. An unknown status is none."""
+    rows = standing_orders(actor=actor).filter(environment=environment)
+    if status in Status.values:
+        rows = rows.filter(status=status)
+    if words := words.strip():
+        meant = Q(account_reference__iexact=words) | Q(name__icontains=words)
+        with suppress(InvalidPhoneNumber):
+            meant |= Q(phone_number=normalise(words))
+        rows = rows.filter(meant)
+    return rows
 
 
 def read_standing_order(*, actor: Actor, order_id: UUID) -> StandingOrder:
@@ -186,7 +209,7 @@ def cancel_standing_order(*, actor: Actor, order_id: UUID, now: datetime) -> Sta
     if order is None:
         raise StandingOrderNotFound
     if order.status not in _HOLD_THEIR_NAME:
-        raise StandingOrderOver(f"This standing order is {order.status.lower()} already. There is nothing to cancel.")
+        raise StandingOrderOver(_("This standing order is over already. There is nothing to cancel."))
     before, order.status, order.finished_at = order.status, Status.CANCELLED, now
     order.save(update_fields=["status", "finished_at"])
     audit.services.record(
@@ -307,11 +330,11 @@ def _read(phone_number: str, start_date: date, end_date: date, *, today: date) -
     except InvalidPhoneNumber as problem:
         errors["phone_number"] = [str(problem)]
     if start_date < today:
-        errors["start_date"] = ["A standing order starts today or later."]
+        errors["start_date"] = [_("A standing order starts today or later.")]
     if end_date < start_date:
-        errors["end_date"] = ["A standing order does not end before it starts."]
+        errors["end_date"] = [_("A standing order does not end before it starts.")]
     if errors:
-        raise Invalid("This standing order can't be.", errors=errors)
+        raise Invalid(_("This standing order can't be."), errors=errors)
     return msisdn
 
 

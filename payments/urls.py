@@ -20,6 +20,7 @@ from payments.pages import policy as policy_pages
 from payments.pages import reconciliation as reconciliation_pages
 from payments.pages import reports as reports_pages
 from payments.pages import reversals as reversals_pages
+from payments.pages import standing_orders as standing_order_pages
 from tenants.pages.home import Part, register_needs, register_part
 from tenants.pages.shell import Place, register
 from tenants.permissions import Permission
@@ -42,6 +43,7 @@ business_urlpatterns = [
     *payment_pages.urlpatterns,
     *ask.urlpatterns,
     *counter.urlpatterns,
+    *standing_order_pages.urlpatterns,
     *money_out_pages.urlpatterns,
     *policy_pages.urlpatterns,
     *batches_pages.urlpatterns,
@@ -61,6 +63,7 @@ register(
     Place("payments", _("Payments"), "payments", Permission.PAYMENTS_READ, order=20, in_bar=True),
     Place("ask", _("Ask for a payment"), "ask", Permission.PAYMENTS_REQUEST, order=25),
     Place("counter", _("Counter"), "phone", Permission.PAYMENTS_READ, order=30),
+    Place("standing-orders", _("Standing orders"), "repeat", Permission.PAYMENTS_READ, order=32),
     Place("put-aside", _("Put aside"), "warning", Permission.CALLBACKS_REDRIVE, order=90),
 )
 register_part(Part("today", 20, Permission.PAYMENTS_READ, today.show_today))

@@ -14,12 +14,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from channels.daraja.explanations import Api, explain
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment
 from payments import standing_orders
 from payments.models import StandingOrder
+from payments.standing_order_words import do_now_about, meaning_of
 from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 _TAG = ["standing orders"]
@@ -83,24 +83,10 @@ class StandingOrderOutput(serializers.ModelSerializer[StandingOrder]):
         ]  # fmt: skip
 
     def get_meaning(self, order: StandingOrder) -> str:
-        match order.status:
-            case StandingOrder.Status.PENDING:
-                return "The customer has not answered yet."
-            case StandingOrder.Status.ACTIVE:
-                return "The customer agreed. What is paid comes as ordinary payments."
-            case StandingOrder.Status.UNKNOWN:
-                return "Safaricom has not told us whether the customer agreed."
-            case StandingOrder.Status.CANCELLED:
-                return "You expect nothing more of it. It pays until the customer ends it on the phone."
-        return explain(Api.RATIBA, order.result_code, order.result_desc).meaning
+        return meaning_of(order)
 
     def get_do_now(self, order: StandingOrder) -> str:
-        match order.status:
-            case StandingOrder.Status.UNKNOWN:
-                return "Ask the customer whether the standing order is on the phone, before you ask for another."
-            case StandingOrder.Status.FAILED:
-                return explain(Api.RATIBA, order.result_code, order.result_desc).do_now
-        return ""
+        return do_now_about(order)
 
 
 class StandingOrderDetailOutput(StandingOrderOutput):

@@ -1,5 +1,6 @@
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from audit.ids import UUIDv7Field
 from channels.models import Environment, MpesaChannel
@@ -9,21 +10,21 @@ class StandingOrder(models.Model):
     """A customer's promise to pay again and again (M-PESA Ratiba). What it pays comes as ordinary payments."""
 
     class Frequency(models.TextChoices):
-        ONCE = "1", "once"
-        DAILY = "2", "every day"
-        WEEKLY = "3", "every week"
-        MONTHLY = "4", "every month"
-        BI_MONTHLY = "5", "every two months"
-        QUARTERLY = "6", "every three months"
-        HALF_YEARLY = "7", "every six months"
-        YEARLY = "8", "every year"
+        ONCE = "1", _("once")
+        DAILY = "2", _("every day")
+        WEEKLY = "3", _("every week")
+        MONTHLY = "4", _("every month")
+        BI_MONTHLY = "5", _("every two months")
+        QUARTERLY = "6", _("every three months")
+        HALF_YEARLY = "7", _("every six months")
+        YEARLY = "8", _("every year")
 
     class Status(models.TextChoices):
-        PENDING = "PENDING", "waiting for the customer"
-        ACTIVE = "ACTIVE", "the customer agreed"
-        FAILED = "FAILED", "the customer did not agree, or M-PESA refused"
-        UNKNOWN = "UNKNOWN", "M-PESA has not told us what happened"
-        CANCELLED = "CANCELLED", "no longer expected"
+        PENDING = "PENDING", _("waiting for the customer")
+        ACTIVE = "ACTIVE", _("the customer agreed")
+        FAILED = "FAILED", _("the customer did not agree, or M-PESA refused")
+        UNKNOWN = "UNKNOWN", _("M-PESA has not told us what happened")
+        CANCELLED = "CANCELLED", _("no longer expected")
 
     id = UUIDv7Field(primary_key=True, prefix="so")
     channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="standing_orders", db_index=False)
@@ -69,13 +70,13 @@ class Invoice(models.Model):
     """A bill that M-PESA sends and reminds a customer of (Bill Manager). What is paid comes as ordinary payments."""
 
     class Status(models.TextChoices):
-        PENDING = "PENDING", "being handed to M-PESA"
-        SENT = "SENT", "M-PESA sent it to the customer"
-        PARTLY_PAID = "PARTLY_PAID", "something was paid"
-        PAID = "PAID", "paid"
-        FAILED = "FAILED", "M-PESA refused it"
-        UNKNOWN = "UNKNOWN", "M-PESA may have sent it"
-        CANCELLED = "CANCELLED", "withdrawn"
+        PENDING = "PENDING", _("being handed to M-PESA")
+        SENT = "SENT", _("M-PESA sent it to the customer")
+        PARTLY_PAID = "PARTLY_PAID", _("something was paid")
+        PAID = "PAID", _("paid")
+        FAILED = "FAILED", _("M-PESA refused it")
+        UNKNOWN = "UNKNOWN", _("M-PESA may have sent it")
+        CANCELLED = "CANCELLED", _("withdrawn")
 
     id = UUIDv7Field(primary_key=True, prefix="bill")
     channel = models.ForeignKey(MpesaChannel, models.PROTECT, related_name="invoices", db_index=False)

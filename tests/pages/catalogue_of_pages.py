@@ -85,6 +85,10 @@ def _request_id(name: str) -> Callable[[Cast], dict[str, str]]:
     return lambda cast: {"request_id": _id("preq", getattr(cast.received, name))}
 
 
+def _order_id(cast: Cast) -> dict[str, str]:
+    return {"order_id": _id("so", cast.received.order)}
+
+
 def _run_id(name: str) -> Callable[[Cast], dict[str, str]]:
     return lambda cast: _channel_id(cast) | {"run_id": _id("run", getattr(cast.connected, name))}
 
@@ -125,6 +129,11 @@ PAGES = [
     Page("payment-request", arguments=_request_id("asked")),
     Page("payment-request", arguments=_request_id("asked"), asked_by_htmx=True),
     Page("payment-request", arguments=_request_id("refused")),
+    Page("standing-orders"),
+    Page("standing-order-new"),
+    Page("standing-order", arguments=_order_id),
+    Page("standing-order", arguments=_order_id, asked_by_htmx=True),
+    Page("standing-order-cancel", arguments=_order_id),
     Page("practice"),
     Page("practice-phone", asked_by_htmx=True),
     Page("practice-card", asked_by_htmx=True),

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from channels.models import MpesaChannel
-from payments.models import Payment, PaymentRequest
+from payments.models import Payment, PaymentRequest, StandingOrder
 from payments.services import PaymentReport, record_payments
 from tenants.models import InboundCallback, Tenant
 
@@ -21,6 +21,7 @@ class ReceivedMoney:
     payment: Payment
     asked: PaymentRequest  # still open
     refused: PaymentRequest
+    order: StandingOrder  # the customer has not answered yet
     put_aside: InboundCallback
 
 
@@ -53,7 +54,25 @@ def furnish_payments(tenant: Tenant, channel: MpesaChannel) -> ReceivedMoney:
             "transaction_desc": "Payment",
             "requested_by": "wanjiku@acme.example",
         }
+        order = StandingOrder.objects.create(
+            channel=channel,
+            environment=channel.environment,
+            name="Rent",
+            phone_number="254712345126",
+            amount=100,
+            account_reference="INV-0",
+            frequency="4",
+            start_date=now.date() - timedelta(days=7),
+            end_date=now.date() + timedelta(days=365),
+            transaction_desc="Payment",
+            sending_at=now,
+            accepted_at=now,
+            response_ref_id="ref",
+            requested_by="wanjiku@acme.example",
+            created_at=now,
+        )
         money = {
+            "order": order,
             "payment": Payment.objects.get(receipt="UKL7H4X000"),
             "asked": PaymentRequest.objects.create(**requests, accepted_at=now),
             "refused": PaymentRequest.objects.create(
