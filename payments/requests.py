@@ -12,9 +12,11 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
+import audit.services
 from audit.services import Actor
-from channels.connection import daraja_client
+from channels.connection import daraja_client, in_plain_words
 from channels.daraja.client import StkState
 from channels.daraja.errors import DarajaError, DarajaRejected, DarajaUnavailable
 from channels.fields import UndecipherableSecret
@@ -39,6 +41,10 @@ Status = PaymentRequest.Status
 
 class NoUsableChannel(Conflict):
     code = "no_usable_channel"
+
+
+class NothingToAsk(Conflict):
+    code = "nothing_to_ask"
 
 
 class SecretUnreadable(Conflict):
@@ -147,13 +153,8 @@ def check_request(*, request_id: UUID, now: datetime) -> None:
     request = PaymentRequest.objects.select_related("channel").get(pk=request_id)
     if request.status != Status.PENDING or not request.checkout_request_id:
         return
-    channel = request.channel
     try:
-        state = daraja_client(channel).stk_query(
-            shortcode=channel.business_shortcode,
-            passkey=channel.passkey,
-            checkout_request_id=request.checkout_request_id,
-        )
+        state = _state_of(request)
     except DarajaError as problem:
         logger.info("Payment request %s could not be checked: %s", request_id, problem)
         state = StkState(StkState.Kind.NOT_FOUND, result_desc=problem.message)
@@ -167,6 +168,41 @@ def check_request(*, request_id: UUID, now: datetime) -> None:
     with transaction.atomic():
         PaymentRequest.objects.filter(pk=request_id).update(checks=request.checks + 1)
         enqueue(check_payment_request, due_at=now + _CHECK_AGAIN_AFTER[request.checks], request_id=str(request_id))
+
+
+def ask_what_became(*, actor: Actor, request_id: UUID, now: datetime) -> PaymentRequest:
+    """Ask Daraja now about a prompt of which nobody knows how it ended. Over the network; asking again does no harm.
+
+    :raises NotFound: if the business has no such request.
+    :raises NothingToAsk: if its outcome is known, is still waited for, or the prompt may never have gone out.
+    :raises MpesaRefused, MpesaUnavailable: if Daraja does not answer the question.
+    """
+    require(actor, Permission.PAYMENTS_REQUEST)
+    request = PaymentRequest.objects.select_related("channel").filter(pk=request_id).first()
+    if request is None:
+        raise NotFound(_("There is no such payment request."))
+    if request.status != Status.UNKNOWN or not request.checkout_request_id:
+        raise NothingToAsk(_("There is nothing to ask M-PESA about this request."))
+    with in_plain_words():
+        state = _state_of(request)
+    with transaction.atomic():
+        audit.services.record(
+            actor=actor, action="status.asked", subject=request, after={"channel": str(request.channel)}
+        )
+        if state.kind == StkState.Kind.FINAL:
+            status = Status.SUCCEEDED if state.result_code == "0" else Status.FAILED
+            _settle(request_id, status, code=state.result_code, desc=state.result_desc, now=now, was=Status.UNKNOWN)
+    request.refresh_from_db()
+    return request
+
+
+def _state_of(request: PaymentRequest) -> StkState:
+    channel = request.channel
+    return daraja_client(channel).stk_query(
+        shortcode=channel.business_shortcode,
+        passkey=channel.passkey,
+        checkout_request_id=request.checkout_request_id,
+    )
 
 
 def lock_answered(*, ids: Iterable[UUID], checkout_ids: Iterable[str]) -> dict[UUID | str, PaymentRequest]:
@@ -220,8 +256,16 @@ def _passkey(channel: MpesaChannel) -> str:
         ) from None
 
 
-def _settle(request_id: UUID, status: Status, *, now: datetime, code: str = "", desc: str = "") -> None:
+def _settle(
+    request_id: UUID,
+    status: Status,
+    *,
+    now: datetime,
+    code: str = "",
+    desc: str = "",
+    was: Status = Status.PENDING,
+) -> None:
     """The outcome as we learnt it without a callback; never over what a callback has told meanwhile."""
-    PaymentRequest.objects.filter(pk=request_id, status=Status.PENDING).update(
+    PaymentRequest.objects.filter(pk=request_id, status=was).update(
         status=status, result_code=code[:20], result_desc=desc[:1024], finished_at=now
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
@@ -24,7 +25,7 @@ from payments.money_out.reversals import REVERSALS
 from payments.questions import QuestionKind
 from payments.services import note_charge
 from tenants.errors import Conflict, Invalid, NotFound
-from tenants.permissions import Permission, require
+from tenants.permissions import Permission, permissions_of, require
 
 NOT_FOUND = "2032"  # docs/daraja.md section 17: the receipt does not exist
 _RECEIPT_MAX = 20
@@ -69,7 +70,7 @@ def ask_status(
     question = StatusQuery(requested_by=actor.label, asked_at=now)
     if receipt:
         if not (receipt.isascii() and receipt.isalnum() and len(receipt) <= _RECEIPT_MAX):
-            sentence = "An M-PESA receipt has letters and digits only, like SGE1AB23CD."
+            sentence = _("An M-PESA receipt has letters and digits only, like SGE1AB23CD.")
             raise Invalid(sentence, errors={"receipt": [sentence]})
         question.receipt, question.channel = receipt, _channel(channel_id)
     elif payment_id:
@@ -82,10 +83,10 @@ def ask_status(
         question.reversal = _one(Reversal, reversal_id, "reversal")
         question.receipt, question.channel = question.reversal.receipt, _channel(question.reversal.channel_id)
     row = question.payout or question.reversal
-    if row and (row.sending_at is None or _sought(question) is None):
-        raise NothingToAskBy("M-PESA knows nothing of this by a number of ours. Look for it on the M-PESA portal.")
+    if row and not can_be_asked_about(row):
+        raise NothingToAskBy(_("M-PESA knows nothing of this by a number of ours. Look for it on the M-PESA portal."))
     if not has_initiator(question.channel):
-        raise NoInitiator("Only an API operator may ask for a status. Save the channel's initiator first.")
+        raise NoInitiator(_("Only an API operator may ask for a status. Save the channel's initiator first."))
     question.environment = question.channel.environment
     questions.ask(STATUS, question)
     audit.services.record(
@@ -94,10 +95,25 @@ def ask_status(
     return question
 
 
+def can_be_asked_about(row: Payout | Reversal) -> bool:
+    """Was it sent, and is there a number of ours that M-PESA may know it by?"""
+    sought = PAYOUTS.sought(row) if isinstance(row, Payout) else REVERSALS.sought(row)
+    return row.sending_at is not None and sought is not None
+
+
 def status_queries(*, actor: Actor) -> QuerySet[StatusQuery]:
-    """Every status query of the business, for its people to look at."""
+    """Every status query of the business that the actor may look at: those about payouts are for who sees payouts."""
     require(actor, Permission.PAYMENTS_READ)
-    return StatusQuery.objects.select_related("payment", "payout", "reversal")
+    rows = StatusQuery.objects.select_related("payment", "payout", "reversal")
+    return rows if Permission.PAYOUTS_READ in permissions_of(actor) else rows.filter(payout=None)
+
+
+def read_status_query(*, actor: Actor, query_id: UUID) -> StatusQuery:
+    """:raises NotFound: if the business has none such."""
+    query = status_queries(actor=actor).filter(pk=query_id).first()
+    if query is None:
+        raise NotFound(_("There is no such status query."))
+    return query
 
 
 def found_in(question: StatusQuery) -> StatusResult:
@@ -158,7 +174,7 @@ def _channel(channel_id: UUID | None) -> MpesaChannel:
     wanted = {"pk": channel_id} if channel_id else {"is_primary": True}
     channel = MpesaChannel.objects.without_secrets().filter(**wanted).first()
     if channel is None:
-        raise NotFound("There is no such channel.")
+        raise NotFound(_("There is no such channel."))
     return channel
 
 

@@ -12,13 +12,16 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from audit.services import Actor
-from payments.models import MoneyOut, Payment, PaymentRequest, Reversal
+from payments.models import MoneyOut, Payment, PaymentRequest, Reversal, StatusQuery
+from payments.question_words import answer_to, who_asked
 from tenants.models import InboundCallback
 from tenants.permissions import Permission, require
 from tenants.queue import require_current_tenant
 
 Kind = InboundCallback.Kind
 Status = MoneyOut.Status
+
+_QUESTIONS = 5  # shown of one payment
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def timeline_of(*, actor: Actor, payment: Payment) -> list[Moment]:
         Moment(payment.paid_at, _("The customer paid, by M-PESA's clock.")),
         *_of_reports(payment, request),
         *(moment for teller in _tellers for moment in teller.moments(payment)),
+        *(_of_question(question) for question in payment.status_queries.order_by("-pk")[:_QUESTIONS]),
         *(moment for reversal in payment.reversals.order_by("pk") for moment in _of_reversal(reversal)),
     ]
     past = sorted((moment for moment in moments if moment.at), key=lambda moment: moment.at or payment.paid_at)
@@ -110,6 +114,14 @@ def _of_report(row: InboundCallback, sentence: str) -> Moment:
     if row.state == InboundCallback.State.PENDING:
         return Moment(row.received_at, sentence, "running")
     return Moment(row.received_at, sentence)
+
+
+def _of_question(question: StatusQuery) -> Moment:
+    states = {StatusQuery.Status.PENDING: "running", StatusQuery.Status.ANSWERED: "done"}
+    asked = _("%(who)s asked M-PESA about it.") % {"who": who_asked(question)}
+    return Moment(
+        question.asked_at, asked, states.get(StatusQuery.Status(question.status), "failed"), answer_to(question)
+    )
 
 
 def _of_reversal(reversal: Reversal) -> list[Moment]:

@@ -17,6 +17,7 @@ from payments.pages import batches as batches_pages
 from payments.pages import money_out as money_out_pages
 from payments.pages import payments as payment_pages
 from payments.pages import policy as policy_pages
+from payments.pages import questions as question_pages
 from payments.pages import reconciliation as reconciliation_pages
 from payments.pages import reports as reports_pages
 from payments.pages import reversals as reversals_pages
@@ -43,6 +44,7 @@ business_urlpatterns = [
     *payment_pages.urlpatterns,
     *ask.urlpatterns,
     *counter.urlpatterns,
+    *question_pages.urlpatterns,
     *standing_order_pages.urlpatterns,
     *money_out_pages.urlpatterns,
     *policy_pages.urlpatterns,

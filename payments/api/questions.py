@@ -13,13 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from channels.daraja.explanations import Api, explain
+from channels.daraja.explanations import Api
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.models import Environment
 from payments.balances import ask_balance, balances_of, newest_of_each_channel, read_balance_query
 from payments.models import BalanceQuery, StatusQuery
-from payments.status_queries import ask_status, status_queries
-from tenants.errors import NotFound
+from payments.question_words import why_not_answered
+from payments.status_queries import ask_status, read_status_query, status_queries
 from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 # -- Balances ---------------------------------------------------------------------------------------------------------
@@ -57,18 +57,7 @@ class BalanceOutput(serializers.ModelSerializer[BalanceQuery]):
         ]  # fmt: skip
 
     def get_reason(self, balance: BalanceQuery) -> str:
-        return _why_not_answered(Api.BALANCE, balance)
-
-
-def _why_not_answered(api: Api, question: BalanceQuery | StatusQuery) -> str:
-    match question.status:
-        case question.Status.UNANSWERED:
-            return "M-PESA took the question and never answered."
-        case question.Status.FAILED if question.result_code:
-            return explain(api, question.result_code, question.result_desc).meaning
-        case question.Status.FAILED:
-            return question.result_desc
-    return ""
+        return why_not_answered(Api.BALANCE, balance)
 
 
 class BalanceFilters(OneEnvironment):
@@ -167,7 +156,7 @@ class StatusQueryOutput(serializers.ModelSerializer[StatusQuery]):
         return dict(query.found)
 
     def get_reason(self, query: StatusQuery) -> str:
-        return _why_not_answered(Api.STATUS, query)
+        return why_not_answered(Api.STATUS, query)
 
 
 class StatusQueryFilters(OneEnvironment):
@@ -227,9 +216,7 @@ class StatusQueryDetail(APIView):
         responses={200: StatusQueryOutput} | refusals(401, 403, 404),
     )
     def get(self, request: Request, query_id: str) -> Response:
-        query = status_queries(actor=request.actor).filter(pk=id_in_url("stq", query_id)).first()  # type: ignore[attr-defined]
-        if query is None:
-            raise NotFound("There is no such status query.")
+        query = read_status_query(actor=request.actor, query_id=id_in_url("stq", query_id))  # type: ignore[attr-defined]
         return Response(StatusQueryOutput(query).data)
 
 

@@ -6,8 +6,11 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from payments.models import MoneyOut, Payout, PayoutBatch, Reversal
+from payments.question_words import answer_to, who_asked
 
 Status = MoneyOut.Status
+
+_QUESTIONS = 10  # shown of one payout
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ def _sent(row: Payout | Reversal) -> list[Event]:
         events.append(Event(row.sending_at, _("We handed it to M-PESA.")))
     if row.accepted_at:
         events.append(Event(row.accepted_at, _("M-PESA took it. That is not a payment yet.")))
+    events += _asked(row)
     if row.status == Status.SUCCEEDED and row.completed_at:
         events.append(Event(row.completed_at, _("M-PESA moved the money."), row.receipt))
     elif row.status == Status.FAILED and row.finished_at:
@@ -57,4 +61,17 @@ def _sent(row: Payout | Reversal) -> list[Event]:
     events.sort(key=lambda event: event.at)
     if row.decided_by and row.finished_at:
         events.append(Event(row.finished_at, _("%(who)s decided it.") % {"who": row.decided_by}, row.note))
+    return events
+
+
+def _asked(row: Payout | Reversal) -> list[Event]:
+    """Each time that M-PESA was asked what became of it, and what it said; of many the last ones."""
+    events = []
+    for question in row.status_queries.order_by("-pk")[:_QUESTIONS]:
+        asked = _("%(who)s asked M-PESA what became of it.") % {"who": who_asked(question)}
+        if question.answered_at:
+            events.append(Event(question.asked_at, asked))
+            events.append(Event(question.answered_at, answer_to(question)))
+        else:
+            events.append(Event(question.asked_at, asked, answer_to(question)))
     return events

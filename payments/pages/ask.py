@@ -1,10 +1,12 @@
 """Asking a customer's phone for a payment, and following it until it ends."""
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.ids import public_id
 from channels.daraja.explanations import Api, explain
@@ -15,6 +17,7 @@ from channels.queries import channels_of
 from payments import requests
 from payments.forms.ask import AskForm
 from payments.models import PaymentRequest
+from payments.pages.showing import may
 from tenants.errors import DomainError, NotFound
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.lists import newest_first
@@ -72,6 +75,8 @@ def payment_request(request: HttpRequest, request_id: str) -> HttpResponse:
     if asked is None:
         raise NotFound(_("There is no such payment request."))
     is_open = asked.status == Status.PENDING
+    may_request = may(request, Permission.PAYMENTS_REQUEST)
+    may_ask = asked.status == Status.UNKNOWN and bool(asked.checkout_request_id) and may_request
     context = {"asked": asked, "is_open": is_open} | _words(asked)
     stands = live_part(
         request,
@@ -83,7 +88,22 @@ def payment_request(request: HttpRequest, request_id: str) -> HttpResponse:
     if request.htmx:  # type: ignore[attr-defined]
         return stands.answer(request)
     is_practice = asked.environment == Environment.PRACTICE
-    return render(request, "payments/request.html", context | {"stands": stands.html, "is_practice": is_practice})
+    context |= {"stands": stands.html, "is_practice": is_practice, "may_ask": may_ask, "request_id": request_id}
+    return render(request, "payments/request.html", context)
+
+
+@for_members
+@require_POST
+def ask_about(request: HttpRequest, request_id: str) -> HttpResponse:
+    """Ask M-PESA now how a request ended of which nobody knows."""
+    found = requests.ask_what_became(
+        actor=actor_of(request), request_id=id_in_url("preq", request_id), now=timezone.now()
+    )
+    if found.status == Status.UNKNOWN:
+        messages.warning(request, _("M-PESA can't say either. Look for the payment in your M-PESA records."))
+    else:
+        messages.success(request, _("M-PESA answered."))
+    return redirect("payment-request", request_id=request_id)
 
 
 def _words(asked: PaymentRequest) -> dict[str, str]:
@@ -107,4 +127,5 @@ def _words(asked: PaymentRequest) -> dict[str, str]:
 urlpatterns = [
     path("ask/", ask, name="ask"),
     path("ask/<str:request_id>/", payment_request, name="payment-request"),
+    path("ask/<str:request_id>/ask-mpesa/", ask_about, name="ask-about-request"),
 ]

@@ -17,10 +17,11 @@ from payments.forms.money_out import CancelForm, DecisionForm, ProofForm
 from payments.models import Payout, PayoutBatch
 from payments.money_out.deciding import decide_payout
 from payments.money_out.timeline import timeline_of_payout
-from payments.pages.showing import UNDER_WAY, decided, how_it_stands, may, refreshed
+from payments.pages.showing import UNDER_WAY, decided, how_it_stands, is_being_asked, may, may_ask, refreshed
 from payments.payouts import batches, export
 from payments.payouts.creating import retry_failed
 from payments.payouts.explaining import do_now_about, meaning_of
+from payments.status_queries import ask_status
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members, user_of
 from tenants.pages.files import hand_over
@@ -190,7 +191,8 @@ def payout(request: HttpRequest, payout_id: str) -> HttpResponse:
     """What happened to one payout; where nobody could tell, a person decides here."""
     actor = actor_of(request)
     found = batches.payout(actor=actor, payout_id=id_in_url("pout", payout_id))
-    part = how_it_stands(request, found, meaning=meaning_of(found), do_now=do_now_about(found))
+    is_asking = is_being_asked(found)
+    part = how_it_stands(request, found, meaning=meaning_of(found), do_now=do_now_about(found), is_asking=is_asking)
     if request.htmx:  # type: ignore[attr-defined]
         return refreshed(part, request)
     its_batch = batches.payout_batch(actor=actor, batch_id=found.batch_id)
@@ -202,15 +204,26 @@ def payout(request: HttpRequest, payout_id: str) -> HttpResponse:
     context = {
         "form": form,
         "payout": found,
+        "payout_id": payout_id,
         "batch": its_batch,
         "batch_id": public_id("pbat", its_batch.pk),
         "how_it_stands": part.html,
-        "is_live": found.status in UNDER_WAY,
+        "is_live": found.status in UNDER_WAY or is_asking,
+        "may_ask": not is_asking and may_ask(request, found),
         "timeline": timeline_of_payout(found, its_batch),
         "may_decide": is_under_review and not is_maker and may(request, Permission.PAYOUTS_APPROVE),
         "needs_another": is_under_review and is_maker,
     }
     return render(request, "payments/payout.html", context, status=form.status)
+
+
+@for_members
+@require_POST
+def ask_about(request: HttpRequest, payout_id: str) -> HttpResponse:
+    """Have M-PESA asked what became of a payout; its answer settles it, and shows itself on the page."""
+    ask_status(actor=actor_of(request), payout_id=id_in_url("pout", payout_id), now=timezone.now())
+    messages.success(request, _("M-PESA is being asked. The answer appears here by itself."))
+    return redirect("payout", payout_id)
 
 
 urlpatterns = [
@@ -221,4 +234,5 @@ urlpatterns = [
     path("money-out/batches/<str:batch_id>/retry/", retry, name="retry-batch"),
     path("money-out/batches/<str:batch_id>/result/", result, name="batch-result"),
     path("money-out/payouts/<str:payout_id>/", payout, name="payout"),
+    path("money-out/payouts/<str:payout_id>/ask/", ask_about, name="ask-about-payout"),
 ]

@@ -22,6 +22,7 @@ from payments.models import Payment, Reversal
 from payments.pages.showing import ending_in, may
 from payments.searching import find_payments
 from payments.services import NAIROBI
+from payments.status_queries import ask_status
 from tenants.errors import DomainError
 from tenants.models import InboundCallback
 from tenants.pages.edges import actor_of, for_members
@@ -58,6 +59,7 @@ def payments(request: HttpRequest) -> HttpResponse:
         "looked_back_to": found.looked_back_to,
         "further_back": _further_back(request, found.looked_back_to),
         "has_many_channels": len(channels) > 1,
+        "may_ask": may(request, Permission.MPESA_ASK),
     }
     return render(request, "payments/payments.html", context, status=form.status)
 
@@ -117,9 +119,19 @@ def payment(request: HttpRequest, payment_id: str) -> HttpResponse:
         "payment": found,
         "told": told.html,
         "reversal": open_reversal,
+        "may_ask": (found.charge is None or not found.payer_name) and may(request, Permission.MPESA_ASK),
         "may_reverse": not found.reversed_at and open_reversal is None and may(request, Permission.REVERSALS_REQUEST),
     }
     return render(request, "payments/payment.html", context)
+
+
+@for_members
+@require_POST
+def ask_about(request: HttpRequest, payment_id: str) -> HttpResponse:
+    """Have M-PESA asked about a payment: it gets the name and the charge that its report lacked."""
+    ask_status(actor=actor_of(request), payment_id=id_in_url("pay", payment_id), now=timezone.now())
+    messages.success(request, _("M-PESA is being asked. The answer appears here by itself."))
+    return redirect("payment", payment_id)
 
 
 def _told(request: HttpRequest, found: Payment) -> LivePart:
@@ -251,5 +263,6 @@ urlpatterns = [
     path("payments/put-aside/", put_aside, name="put-aside"),
     path("payments/put-aside/<str:callback_id>/again/", redrive, name="redrive"),
     path("payments/<str:payment_id>/", payment, name="payment"),
+    path("payments/<str:payment_id>/ask/", ask_about, name="ask-about-payment"),
     path("payments/<str:payment_id>/reverse/", reverse_payment, name="reverse-payment"),
 ]

@@ -9,7 +9,7 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from channels.pages.shown import shown_environment
 from payments.forms.money_out import CancelForm, DecisionForm, ProofForm
@@ -18,8 +18,9 @@ from payments.money_out.deciding import decide_reversal
 from payments.money_out.reversal_words import do_now_about, meaning_of
 from payments.money_out.states import INNER_STATES
 from payments.money_out.timeline import timeline_of_reversal
-from payments.pages.showing import UNDER_WAY, decided, how_it_stands, may, refreshed
+from payments.pages.showing import UNDER_WAY, decided, how_it_stands, is_being_asked, may, may_ask, refreshed
 from payments.reversals import approve_reversal, cancel_reversal, needs_another, read_reversal, reversals_of
+from payments.status_queries import ask_status
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members, user_of
 from tenants.pages.lists import newest_first
@@ -47,7 +48,8 @@ def reversal(request: HttpRequest, reversal_id: str) -> HttpResponse:
     """What happened to one; where nobody could tell, a person decides here."""
     actor = actor_of(request)
     found = read_reversal(actor=actor, reversal_id=id_in_url("rev", reversal_id))
-    part = how_it_stands(request, found, meaning=meaning_of(found), do_now=do_now_about(found))
+    is_asking = is_being_asked(found)
+    part = how_it_stands(request, found, meaning=meaning_of(found), do_now=do_now_about(found), is_asking=is_asking)
     if request.htmx:  # type: ignore[attr-defined]
         return refreshed(part, request)
     form = DecisionForm(request.POST or None)
@@ -62,7 +64,8 @@ def reversal(request: HttpRequest, reversal_id: str) -> HttpResponse:
         "reversal": found,
         "reversal_id": reversal_id,
         "how_it_stands": part.html,
-        "is_live": found.status in UNDER_WAY,
+        "is_live": found.status in UNDER_WAY or is_asking,
+        "may_ask": not is_asking and may_ask(request, found),
         "timeline": timeline_of_reversal(found),
         "is_waiting": is_waiting,
         "may_approve": is_waiting and may_approve and not others_approve,
@@ -117,9 +120,19 @@ def cancel(request: HttpRequest, reversal_id: str) -> HttpResponse:
     return render(request, "payments/reversal_cancel.html", context, status=form.status)
 
 
+@for_members
+@require_POST
+def ask_about(request: HttpRequest, reversal_id: str) -> HttpResponse:
+    """Have M-PESA asked what became of a reversal; its answer settles it, and shows itself on the page."""
+    ask_status(actor=actor_of(request), reversal_id=id_in_url("rev", reversal_id), now=timezone.now())
+    messages.success(request, _("M-PESA is being asked. The answer appears here by itself."))
+    return redirect("reversal", reversal_id)
+
+
 urlpatterns = [
     path("reversals/", reversals, name="reversals"),
     path("reversals/<str:reversal_id>/", reversal, name="reversal"),
+    path("reversals/<str:reversal_id>/ask/", ask_about, name="ask-about-reversal"),
     path("reversals/<str:reversal_id>/approve/", approve, name="approve-reversal"),
     path("reversals/<str:reversal_id>/cancel/", cancel, name="cancel-reversal"),
 ]

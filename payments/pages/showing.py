@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 
 from channels.daraja.verdicts import Verdict
 from payments.forms.money_out import DecisionForm
-from payments.models import MoneyOut, Payout, Reversal
+from payments.models import MoneyOut, Payout, Reversal, StatusQuery
+from payments.status_queries import can_be_asked_about
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of
 from tenants.pages.live import LivePart, live_part
@@ -18,6 +19,8 @@ from tenants.permissions import Permission, permissions_of
 UNDER_WAY = frozenset(
     {MoneyOut.Status.RESERVED, MoneyOut.Status.SENDING, MoneyOut.Status.ACCEPTED, MoneyOut.Status.UNKNOWN}
 )
+# Of which M-PESA has not said for certain what became of it.
+_TO_ASK = frozenset({MoneyOut.Status.ACCEPTED, MoneyOut.Status.UNKNOWN, MoneyOut.Status.NEEDS_REVIEW})
 
 
 def may(request: HttpRequest, permission: Permission) -> bool:
@@ -25,15 +28,27 @@ def may(request: HttpRequest, permission: Permission) -> bool:
     return permission in permissions_of(actor_of(request))
 
 
-def how_it_stands(request: HttpRequest, row: Payout | Reversal, *, meaning: str, do_now: str) -> LivePart:
-    """The sentence about a payout or reversal; while it is under way, it asks for itself."""
+def how_it_stands(
+    request: HttpRequest, row: Payout | Reversal, *, meaning: str, do_now: str, is_asking: bool
+) -> LivePart:
+    """The sentence about a payout or reversal; while it is under way, or M-PESA is being asked, it asks for itself."""
     return live_part(
         request,
         "payments/money_out_meaning.html",
-        {"row": row, "meaning": meaning, "do_now": do_now},
+        {"row": row, "meaning": meaning, "do_now": do_now, "is_asking": is_asking},
         url=request.path,
-        every_s=3 if row.status in UNDER_WAY else 0,
+        every_s=3 if row.status in UNDER_WAY or is_asking else 0,
     )
+
+
+def is_being_asked(row: Payout | Reversal) -> bool:
+    """Does a question about it wait for M-PESA's answer?"""
+    return row.status_queries.filter(status=StatusQuery.Status.PENDING).exists()
+
+
+def may_ask(request: HttpRequest, row: Payout | Reversal) -> bool:
+    """May this person have M-PESA asked what became of it?"""
+    return row.status in _TO_ASK and can_be_asked_about(row) and may(request, Permission.MPESA_ASK)
 
 
 def decided(request: HttpRequest, form: DecisionForm, decide: Callable[..., Payout | Reversal]) -> bool:

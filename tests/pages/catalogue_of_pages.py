@@ -89,6 +89,10 @@ def _order_id(cast: Cast) -> dict[str, str]:
     return {"order_id": _id("so", cast.received.order)}
 
 
+def _query_id(name: str) -> Callable[[Cast], dict[str, str]]:
+    return lambda cast: {"query_id": _id("stq", getattr(cast.sent, name))}
+
+
 def _run_id(name: str) -> Callable[[Cast], dict[str, str]]:
     return lambda cast: _channel_id(cast) | {"run_id": _id("run", getattr(cast.connected, name))}
 
@@ -123,6 +127,12 @@ PAGES = [
     Page("reverse-payment", roles=MANAGERS, arguments=_payment_id),
     Page("days"),
     Page("put-aside", roles=MANAGERS),
+    Page("receipts"),
+    Page("receipt", roles=MANAGERS, arguments=lambda cast: {"query_id": _id("stq", cast.sent.asked)}),
+    Page(
+        "receipt", roles=MANAGERS, arguments=lambda cast: {"query_id": _id("stq", cast.sent.asked)}, asked_by_htmx=True
+    ),
+    Page("receipt", arguments=lambda cast: {"query_id": _id("stq", cast.sent.answered)}),
     Page("counter"),
     Page("counter", asked_by_htmx=True),
     Page("ask"),
@@ -236,6 +246,10 @@ PAGES = [
 # Routes that answer a form, a program or a link by leading elsewhere: nothing to look at.
 NOT_PAGES = {
     "redrive",
+    "ask-about-payment",
+    "ask-about-payout",
+    "ask-about-request",
+    "ask-about-reversal",
     "practice-answer",
     "blank-payouts",
     "approve-batch",

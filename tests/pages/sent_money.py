@@ -24,6 +24,7 @@ from payments.models import (
     ReconciliationItem,
     Reversal,
     StatementFile,
+    StatusQuery,
 )
 from payments.payouts.checking import GivenRow
 from payments.payouts.drafts import Draft, keep_draft
@@ -32,6 +33,17 @@ from tenants.models import Role, Tenant
 SENDS_MONEY = {
     "initiator_name": "testapi",
     "secret_notes": {"initiator_credential": {"ends_in": None, "saved_at": None, "proved_at": None}},
+}
+
+
+FOUND = {
+    "ReceiptNo": "SGE1AB23CD",
+    "TransactionStatus": "Completed",
+    "Amount": "1500.00",
+    "DebitPartyName": "254708374149 - Jane Doe",
+    "CreditPartyName": "600100 - Acme",
+    "FinalisedTime": "20261121093000",
+    "ReasonType": "Pay Bill Online",
 }
 
 
@@ -49,6 +61,8 @@ class SentMoney:
     draft: str
     statement: StatementFile  # being read
     unusable: StatementFile
+    asked: StatusQuery  # M-PESA has not answered
+    answered: StatusQuery
 
 
 def furnish_money_out(tenant: Tenant, channel: MpesaChannel) -> SentMoney:
@@ -66,6 +80,10 @@ def furnish_money_out(tenant: Tenant, channel: MpesaChannel) -> SentMoney:
         draft = Draft(rows=[row], channel_id=channel.pk, kind="PHONE", purpose="BUSINESS", reference="Casuals")
         return SentMoney(
             channel=channel,
+            asked=make_question(channel, reversal=reversals[1]),
+            answered=make_question(
+                channel, receipt="SGE1AB23CD", status="ANSWERED", found=FOUND, answered_at=timezone.now()
+            ),
             waiting=make_batch(channel, "Suppliers", ["AWAITING_APPROVAL"] * 2, status="AWAITING_APPROVAL"),
             approved=make_batch(channel, "Casuals October", ["AWAITING_APPROVAL"], status="APPROVED"),
             released=released,
@@ -170,6 +188,11 @@ def make_reversal(channel: MpesaChannel, status: str, *, requested_by_id: UUID |
         expires_at=now + timedelta(hours=24),
         created_at=now,
     )
+
+
+def make_question(channel: MpesaChannel, **columns: Any) -> StatusQuery:
+    values = {"requested_by": "amina@acme.example", "asked_at": timezone.now()} | columns
+    return StatusQuery.objects.create(channel=channel, environment=channel.environment, **values)
 
 
 def _make_day(channel: MpesaChannel) -> tuple[ReconciliationDay, ReconciliationItem]:
