@@ -268,6 +268,19 @@ class Problem(models.Model):
         return "closed" if self.closed_at else "dismissed" if self.dismissed_at else "open"
 
 
+class KeptDraft(models.Model):
+    """Something that was checked and is not made yet, for an hour: see `channels.kept_drafts`."""
+
+    id = UUIDv7Field(primary_key=True)
+    kind = models.CharField(max_length=16)  # of what: payouts, invoices, members
+    token_hash = models.BinaryField(unique=True, max_length=32)  # SHA-256 of what stands in the page's address
+    content = models.JSONField()  # as its maker's module reads it
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.expires_at:%Y-%m-%d %H:%M}"
+
+
 class IdempotencyKey(models.Model):
     """A caller's own name for one request that moves money or sends messages, and what it was answered.
 

@@ -3,24 +3,18 @@
 A number is kept only with its holder's consent: the list says so for each, or one sentence says how all were asked.
 """
 
-import hashlib
 import io
-import json
-import secrets
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
-from channels import msisdn
-from channels.idempotency import do_once
+from channels import kept_drafts, msisdn
 from loyalty.members import (
     CODE_MAX,
     MemberExists,
@@ -39,7 +33,7 @@ from tenants.spreadsheets import Line
 
 MAXIMUM_ROWS = 2_000
 MAXIMUM_BYTES = 1_000_000
-_LASTS_S = 60 * 60
+_KIND = "members"
 _NAME_MAX = 80
 
 _HEADERS = {
@@ -78,10 +72,6 @@ class UnusableRows(Invalid):
     def __init__(self, problems: Sequence[RowProblem]) -> None:
         super().__init__(_("Nothing was kept: some rows can't be used."))
         self.problems = problems
-
-
-class ListGone(NotFound):
-    code = "list_gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,49 +161,42 @@ def check_list(*, actor: Actor, given: MemberList) -> Checked:
     )
 
 
-def keep_list(*, actor: Actor, given: MemberList) -> str:
+def keep_list(*, actor: Actor, given: MemberList, now: datetime) -> str:
     """Check it, and keep it for an hour; returns the token that it is read by.
 
     :raises NotFound, UnusableRows: as `check_list`; nothing is then kept.
     """
     check_list(actor=actor, given=given)
-    token = secrets.token_hex(16)
     plain = {
         "program_id": given.program_id.hex,
         "environment": given.environment,
         "statement": given.statement,
         "rows": [asdict(row) for row in given.rows],
     }
-    cache.set(_key(token), zlib.compress(json.dumps(plain).encode()), _LASTS_S)
-    return token
+    return kept_drafts.keep(_KIND, plain, now=now)
 
 
-def check_kept(*, actor: Actor, token: str) -> tuple[MemberList, Checked]:
+def check_kept(*, actor: Actor, token: str, now: datetime) -> tuple[MemberList, Checked]:
     """What the list comes to now.
 
-    :raises ListGone: if there is none such in this business, or not any more.
+    :raises DraftGone: if there is none such in this business, or not any more.
     :raises NotFound, UnusableRows: as `check_list`.
     """
-    given = _read(token, actor)
+    given = _read(token, actor, now=now)
     return given, check_list(actor=actor, given=given)
 
 
 def enrol_kept(*, actor: Actor, token: str, now: datetime) -> int:
     """Enrol who is new, and return how many. However often it is asked for, it is done once.
 
-    :raises ListGone, NotFound, UnusableRows: as `check_kept`.
+    :raises DraftGone, NotFound, UnusableRows: as `check_kept`.
     :raises MemberExists: if somebody enrolled one of them at the same moment.
     :raises RequestInProgress: while it is being done.
     """
-    given = _read(token, actor)
-    answer = do_once(
-        key=f"member-list:{token}",
-        environment=given.environment,
-        request_hash=hashlib.sha256(token.encode()).digest(),
-        work=lambda: (201, _enrol(actor, given, now=now)),
-        now=now,
+    given = _read(token, actor, now=now)
+    return int(
+        kept_drafts.make_once(token, environment=given.environment, make=lambda: _enrol(actor, given, now=now), now=now)
     )
-    return int(answer.body)
 
 
 @transaction.atomic
@@ -338,16 +321,8 @@ def _enrol(actor: Actor, given: MemberList, *, now: datetime) -> int:
     return len(members)
 
 
-def _read(token: str, actor: Actor) -> MemberList:
+def _read(token: str, actor: Actor, *, now: datetime) -> MemberList:
     require(actor, Permission.MEMBERS_CHANGE)
-    kept = cache.get(_key(token))
-    if kept is None:
-        raise ListGone(_("This list was checked more than an hour ago. Give it again."))
-    plain = json.loads(zlib.decompress(kept))
+    plain = kept_drafts.read(_KIND, token, now=now)
     rows = [GivenMember(**row) for row in plain["rows"]]
     return MemberList(UUID(plain["program_id"]), plain["environment"], rows, plain["statement"])
-
-
-def _key(token: str) -> str:
-    """The cache keeps every business's keys apart."""
-    return f"member-list:{hashlib.sha256(token.encode()).hexdigest()}"

@@ -12,12 +12,11 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from channels import doctor, idempotency
+from channels import doctor, idempotency, kept_drafts
 from channels.models import MpesaChannel
 from channels.tasks import examine_channel
 from payments import balances, completion, pulls, reconciliation, silence
 from payments.money_out import following
-from payments.payouts import drafts
 from payments.services import NAIROBI
 from payments.tasks import listen_to_channel, pull_channel, reconcile_channel, tend_channels
 from tenants.models import Tenant
@@ -72,7 +71,7 @@ def complete_payments(*, channel_id: UUID, clock: Callable[[], datetime]) -> Non
 def tend(*, now: datetime) -> None:
     """See that all that should be promised in the present business is, and remove what is no longer needed."""
     idempotency.forget_old_keys(now=now)
-    drafts.forget_expired(now=now)
+    kept_drafts.forget_expired(now=now)
     following.resume()
     if require_current_tenant().status in _OPEN:
         for channel in MpesaChannel.objects.without_secrets().filter(status=MpesaChannel.Status.ACTIVE):

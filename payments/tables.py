@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -117,6 +117,35 @@ def _headers(line: Cells, wanted: set[str]) -> Cells:
     return tuple(name or f"column_{position}" for position, name in enumerate(names, start=1))
 
 
+def match_columns(table: Table, headers: Mapping[str, Sequence[str]], *, needed: Collection[str]) -> list[str]:
+    """What each column of a table means. `headers`: what it may be called; capitals, spaces and `_` don't count.
+
+    :raises UnreadableTable: if one is missing, unknown, or given twice.
+    """
+    means = {spelt.replace("_", ""): name for name, spellings in headers.items() for spelt in spellings}
+    names = [means.get(header.replace("_", ""), "") for header in table.headers]
+    sentences = [
+        _("There is no column “%(name)s”. It may be called %(names)s.")
+        % {"name": name, "names": _joined(_("or"), headers[name])}
+        for name in headers
+        if name in needed and name not in names
+    ]
+    sentences += [
+        _("The column “%(header)s” is not known. Known are: %(names)s.")
+        % {"header": header, "names": ", ".join(headers)}
+        for header, name in zip(table.headers, names, strict=True)
+        if not name
+    ]
+    sentences += [
+        _("“%(name)s” is given twice, by the columns %(names)s.") % {"name": name, "names": _joined(_("and"), twice)}
+        for name in headers
+        if len(twice := [header for header, each in zip(table.headers, names, strict=True) if each == name]) > 1
+    ]
+    if sentences:
+        raise _unreadable(*sentences)
+    return names
+
+
 # -- CSV --------------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +250,10 @@ def _cell(value: object) -> str:
 
 def _listed(names: Collection[str]) -> str:
     return ", ".join(f"“{name}”" for name in names)
+
+
+def _joined(word: str, names: Iterable[str]) -> str:
+    return f" {word} ".join(f"“{name}”" for name in names)
 
 
 def _unreadable(*sentences: str) -> UnreadableTable:

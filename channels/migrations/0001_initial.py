@@ -29,6 +29,16 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='KeptDraft',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(max_length=16)),
+                ('token_hash', models.BinaryField(max_length=32, unique=True)),
+                ('content', models.JSONField()),
+                ('expires_at', models.DateTimeField()),
+            ],
+        ),
+        migrations.CreateModel(
             name='MpesaChannel',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),

@@ -41,7 +41,7 @@ def members_upload(request: HttpRequest) -> HttpResponse:
                 rows=member_lists.read_list(form.list_file),
                 statement=form.cleaned_data["statement"],
             )
-            token = member_lists.keep_list(actor=actor, given=given)
+            token = member_lists.keep_list(actor=actor, given=given, now=timezone.now())
         except member_lists.UnusableRows as refusal:
             problems = refusal.problems
             form.refuse(refusal)
@@ -63,7 +63,7 @@ def members_upload(request: HttpRequest) -> HttpResponse:
 def members_check(request: HttpRequest, draft: str) -> HttpResponse:
     """Who would be enrolled. Only the button here does it, once."""
     actor = actor_of(request)
-    given, found = member_lists.check_kept(actor=actor, token=draft)
+    given, found = member_lists.check_kept(actor=actor, token=draft, now=timezone.now())
     form = PageForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:

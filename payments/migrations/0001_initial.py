@@ -149,15 +149,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='PayoutDraft',
-            fields=[
-                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('token_hash', models.BinaryField(max_length=32, unique=True)),
-                ('content', models.JSONField()),
-                ('expires_at', models.DateTimeField()),
-            ],
-        ),
-        migrations.CreateModel(
             name='PayoutEntry',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),

@@ -91,20 +91,6 @@ class PayoutBatch(models.Model):
         return f"{self.reference} KES {self.total_amount}"
 
 
-class PayoutDraft(models.Model):
-    """Payouts that somebody gave and has not made yet (`payouts.drafts`); for an hour."""
-
-    id = UUIDv7Field(primary_key=True)
-    token_hash = models.BinaryField(unique=True, max_length=32)  # SHA-256 of what stands in the page's address
-    content = (
-        models.JSONField()
-    )  # {"rows": [[number, {column: text}], …], "channel_id", "kind", "purpose", "reference"}
-    expires_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.expires_at:%Y-%m-%d %H:%M}"
-
-
 class MoneyOut(models.Model):
     """What payouts and reversals share: money that M-PESA is asked once to send.
 

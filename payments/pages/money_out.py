@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -14,11 +13,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from audit.ids import public_id
 from channels.pages.shown import shown_environment
+from payments import blank_file
 from payments.downloads import download_payouts
 from payments.forms.money_out import KINDS, CreateForm, SendForm, UploadForm, read_kind
 from payments.models import Payout, PayoutBatch
-from payments.pages.showing import ending_in, may
-from payments.payouts import batches, blank_file, drafts, looking
+from payments.pages.showing import RefusedCell, ending_in, may, shown_cells
+from payments.payouts import batches, drafts, looking
 from payments.payouts.checking import GivenRow, UnpayableRows, columns, required_columns
 from payments.payouts.files import headers, read_rows
 from tenants.errors import DomainError
@@ -107,16 +107,6 @@ def send(request: HttpRequest) -> HttpResponse:
     return render(request, "payments/money_out_send.html", context, status=form.status)
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedCell:
-    """Something in a file that can't be paid: `given` is what stands there."""
-
-    row: int
-    column: str
-    given: str
-    sentence: str
-
-
 @for_members
 @require_http_methods(["GET", "POST"])
 def upload(request: HttpRequest) -> HttpResponse:
@@ -151,8 +141,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         "kinds": KINDS,
         "can_send": bool(channels),
         "headers": [(header, name in required_columns(kind)) for name, header in headers(kind).items()],
-        "refused": refused[:_SHOWN_ROWS],
-        "not_shown": len(refused[_SHOWN_ROWS:]),
+        **shown_cells(refused),
     }
     return render(request, "payments/money_out_upload.html", context, status=form.status)
 
@@ -173,9 +162,12 @@ def blank(request: HttpRequest) -> HttpResponse:
     """A file to fill in."""
     require(actor_of(request), Permission.PAYOUTS_CREATE)
     kind = read_kind(request.GET.get("to", ""))
+    named = headers(kind)
     if request.GET.get("type") == "csv":
-        return download(blank_file.as_csv(kind), f"payouts-{kind.lower()}.csv")
-    return download(blank_file.as_xlsx(kind), f"payouts-{kind.lower()}.xlsx")
+        return download(blank_file.as_csv(list(named.values())), f"payouts-{kind.lower()}.csv")
+    needed = {named[name] for name in required_columns(kind)}
+    content = blank_file.as_xlsx(list(named.values()), needed=needed, sheet="Payouts")
+    return download(content, f"payouts-{kind.lower()}.xlsx")
 
 
 @for_members

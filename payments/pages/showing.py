@@ -1,6 +1,8 @@
 """What the pages of money share: what one may do, how a payout or reversal stands, a word on it, which file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -21,6 +23,7 @@ UNDER_WAY = frozenset(
 )
 # Of which M-PESA has not said for certain what became of it.
 _TO_ASK = frozenset({MoneyOut.Status.ACCEPTED, MoneyOut.Status.UNKNOWN, MoneyOut.Status.NEEDS_REVIEW})
+_SHOWN_CELLS = 100
 
 
 def may(request: HttpRequest, permission: Permission) -> bool:
@@ -80,3 +83,18 @@ def refreshed(part: LivePart, request: HttpRequest) -> HttpResponse:
 def ending_in(request: HttpRequest) -> str:
     """Of a list that is asked for by its button: csv or xlsx."""
     return "xlsx" if request.POST.get("type") == "xlsx" else "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCell:
+    """Something in a file that can't be used: `given` is what stands there."""
+
+    row: int
+    column: str
+    given: str
+    sentence: str
+
+
+def shown_cells(refused: Sequence[RefusedCell]) -> dict[str, Any]:
+    """What `payments/refused_cells.html` shows."""
+    return {"refused": refused[:_SHOWN_CELLS], "not_shown": len(refused[_SHOWN_CELLS:])}

@@ -1,33 +1,21 @@
 """Payouts between the form that gave them and the page that makes them: checked, shown to a person, not kept yet.
 
-They wait an hour, and are no batch: nothing of them is sent, counted or approved.
+They wait as `channels.kept_drafts` has it.
 """
 
-import hashlib
-import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 from uuid import UUID
-
-from django.utils.translation import gettext as _
 
 from audit.ids import public_id, read_public_id
 from audit.services import Actor
-from channels.idempotency import do_once
-from payments.models import PayoutDraft
+from channels import kept_drafts
 from payments.payouts.checking import GivenRow
 from payments.payouts.creating import Checked, check_batch, create_batch
-from tenants.errors import NotFound
 from tenants.permissions import Permission, require
 
-_LASTS = timedelta(hours=1)
-
-
-class DraftGone(NotFound):
-    code = "draft_gone"
+_KIND = "payouts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +35,6 @@ def keep_draft(*, actor: Actor, draft: Draft, now: datetime) -> str:
     :raises UnpayableRows, NotFound, NoUsableChannel, OverDailyMaximum: as `check_batch`; nothing is then kept.
     """
     _check(draft, actor=actor, now=now)
-    token = secrets.token_hex(16)
     plain = {
         "rows": [[row.number, dict(row.values)] for row in draft.rows],
         "channel_id": draft.channel_id.hex,
@@ -55,10 +42,7 @@ def keep_draft(*, actor: Actor, draft: Draft, now: datetime) -> str:
         "purpose": draft.purpose,
         "reference": draft.reference,
     }
-    PayoutDraft.objects.create(
-        token_hash=_hash(token), content=json.loads(json.dumps(plain, default=str)), expires_at=now + _LASTS
-    )
-    return token
+    return kept_drafts.keep(_KIND, plain, now=now)
 
 
 def check_draft(*, actor: Actor, token: str, now: datetime) -> tuple[Draft, Checked]:
@@ -80,7 +64,7 @@ def create_from_draft(*, actor: Actor, token: str, reference: str, now: datetime
     """
     draft, found = check_draft(actor=actor, token=token, now=now)
 
-    def create() -> tuple[int, Any]:
+    def create() -> str:
         batch = create_batch(
             actor=actor,
             rows=draft.rows,
@@ -90,16 +74,10 @@ def create_from_draft(*, actor: Actor, token: str, reference: str, now: datetime
             purpose=draft.purpose,
             now=now,
         )
-        return 201, public_id("pbat", batch.pk)
+        return public_id("pbat", batch.pk)
 
-    answer = do_once(
-        key=f"draft:{token}",
-        environment=found.channel.environment,
-        request_hash=_hash(token),
-        work=create,
-        now=now,
-    )
-    return read_public_id("pbat", answer.body)
+    made = kept_drafts.make_once(token, environment=found.channel.environment, make=create, now=now)
+    return read_public_id("pbat", made)
 
 
 def _check(draft: Draft, *, actor: Actor, now: datetime) -> Checked:
@@ -113,20 +91,8 @@ def _check(draft: Draft, *, actor: Actor, now: datetime) -> Checked:
     )
 
 
-def forget_expired(*, now: datetime) -> None:
-    """Remove what can't be made any more in the present business."""
-    PayoutDraft.objects.filter(expires_at__lt=now).delete()
-
-
 def _read(token: str, actor: Actor, *, now: datetime) -> Draft:
     require(actor, Permission.PAYOUTS_CREATE)
-    kept = PayoutDraft.objects.filter(token_hash=_hash(token), expires_at__gt=now).first()
-    if kept is None:
-        raise DraftGone(_("This was checked more than an hour ago. Enter it again."))
-    plain = kept.content
+    plain = kept_drafts.read(_KIND, token, now=now)
     rows = [GivenRow(number, values) for number, values in plain.pop("rows")]
     return Draft(rows=rows, channel_id=UUID(plain.pop("channel_id")), **plain)
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

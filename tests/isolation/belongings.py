@@ -15,7 +15,7 @@ import audit.services
 from audit.ids import public_id
 from audit.models import AuditEntry, AuditRow, PlatformAuditEntry
 from audit.services import Actor
-from channels.models import ChannelRun, IdempotencyKey, MpesaChannel, Problem, SmsMessage
+from channels.models import ChannelRun, IdempotencyKey, KeptDraft, MpesaChannel, Problem, SmsMessage
 from loyalty.models import (
     AccrualRule,
     JoinLink,
@@ -37,7 +37,6 @@ from payments.models import (
     PaymentRequest,
     Payout,
     PayoutBatch,
-    PayoutDraft,
     PayoutEntry,
     PayoutPolicy,
     Pull,
@@ -230,7 +229,9 @@ class Belongings:
         self._note(
             PayoutPolicy.objects.create(environment=channel.environment),
             AllowedReceiver.objects.create(environment=channel.environment),
-            PayoutDraft.objects.create(token_hash=b"x" * 32, content={"reference": self.word}, expires_at=tomorrow),
+            KeptDraft.objects.create(
+                kind="payouts", token_hash=b"x" * 32, content={"reference": self.word}, expires_at=tomorrow
+            ),
             batch,
             payout,
             PayoutEntry.objects.create(payout=payout, kind=PayoutEntry.Kind.RESERVE, amount=500, created_at=now),

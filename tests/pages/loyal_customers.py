@@ -109,6 +109,6 @@ def furnish_loyalty(tenant: Tenant, channel: MpesaChannel) -> LoyalCustomer:
             member_lists.GivenMember(4, phone_number="0733 000 203", name="Naliaka", consent="no"),
         ]
         given = member_lists.MemberList(program.pk, Environment.PRACTICE, rows, "Signed the form in 2025")
-        draft = member_lists.keep_list(actor=actor, given=given)
+        draft = member_lists.keep_list(actor=actor, given=given, now=timezone.now())
     connection.set_schema_to_public()
     return LoyalCustomer(program=program, member=member, reward=reward, token=token, draft=draft, join_token=JOIN_TOKEN)

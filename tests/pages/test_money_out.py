@@ -12,9 +12,9 @@ from django_tenants.utils import tenant_context
 
 from audit.ids import public_id
 from audit.models import AuditEntry
-from channels.models import MpesaChannel
-from payments.models import AllowedReceiver, Payout, PayoutBatch, PayoutDraft, PayoutPolicy, Reversal
-from payments.payouts import drafts
+from channels import kept_drafts
+from channels.models import KeptDraft, MpesaChannel
+from payments.models import AllowedReceiver, Payout, PayoutBatch, PayoutPolicy, Reversal
 from tenants import second_factor
 from tenants.models import Role
 from tests.factories import make_channel
@@ -138,15 +138,15 @@ def test_without_a_channel_that_can_send_the_page_says_so(acme, maker, browser):
 def test_a_check_that_is_forgotten_makes_nothing(acme, channel, maker, browser):
     client = browser(maker)
     checked = client.post("/money-out/send/", one(channel))["Location"]
-    within(acme, lambda: PayoutDraft.objects.update(expires_at=timezone.now()))
+    within(acme, lambda: KeptDraft.objects.update(expires_at=timezone.now()))
 
     response = client.post(checked)
 
     assert response.status_code == 404
     assert "This was checked more than an hour ago. Enter it again." in words(response)
     assert within(acme, PayoutBatch.objects.count) == 0
-    within(acme, lambda: drafts.forget_expired(now=timezone.now()))
-    assert within(acme, PayoutDraft.objects.count) == 0
+    within(acme, lambda: kept_drafts.forget_expired(now=timezone.now()))
+    assert within(acme, KeptDraft.objects.count) == 0
 
 
 def test_payouts_are_entered_and_made_while_the_cache_is_down(acme, channel, maker, browser, settings):
