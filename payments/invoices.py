@@ -5,12 +5,14 @@ can't know stays `unknown`; its external reference is never used again. What is 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
@@ -37,12 +39,14 @@ _SEND_AGAIN_AFTER = timedelta(seconds=30)
 GIVE_UP_SENDING_AFTER = timedelta(days=1)
 
 Status = Invoice.Status
+OVERDUE = "OVERDUE"  # beside the statuses: sent, not wholly paid, and the due date is over
+_OPEN = (Status.SENT, Status.PARTLY_PAID)
 _OF_ONE_OF_THEM = frozenset({Reason.INVALID_FIELD, Reason.INVALID_REQUEST})
 
 
 class InvoiceNotFound(NotFound):
     def __init__(self) -> None:
-        super().__init__("There is no such invoice.")
+        super().__init__(_("There is no such invoice."))
 
 
 class BillManagerNotOn(Conflict):
@@ -82,7 +86,7 @@ def opt_in(
     if channel is None:
         raise ChannelNotFound
     if channel.kind != MpesaChannel.Kind.PAYBILL:
-        raise NoPayBill("Bill Manager is for PayBills; this is a till.")
+        raise NoPayBill(_("Bill Manager is for PayBills; this is a till."))
     require_steps_before(channel, "verify")
     try:
         contact = normalise(contact_phone)
@@ -150,7 +154,7 @@ def create_invoice(*, actor: Actor, channel_id: UUID, invoice: NewInvoice, now: 
         return create_invoices(actor=actor, channel_id=channel_id, invoices=[invoice], now=now)[0]
     except Invalid as refusal:
         errors = {name.removeprefix("invoices[1]."): said for name, said in refusal.errors.items()}
-        raise Invalid("This invoice can't be sent.", errors=errors) from refusal
+        raise Invalid(_("This invoice can't be sent."), errors=errors) from refusal
 
 
 @transaction.atomic
@@ -161,16 +165,7 @@ def create_invoices(*, actor: Actor, channel_id: UUID, invoices: Sequence[NewInv
     :raises ChannelNotFound: if the business has none such.
     :raises BillManagerNotOn: if the channel has not opted in.
     """
-    require(actor, Permission.PAYMENTS_REQUEST)
-    channel = MpesaChannel.objects.without_secrets().filter(pk=channel_id).first()
-    if channel is None:
-        raise ChannelNotFound
-    if channel.bill_manager_opted_in_at is None:
-        raise BillManagerNotOn(f"Turn on Bill Manager for {channel} first.")
-    if not 0 < len(invoices) <= MOST_AT_ONCE:
-        sentence = f"Send 1 to {MOST_AT_ONCE:,} invoices at a time."
-        raise Invalid(sentence, errors={"invoices": [sentence]})
-    rows = _rows(channel, invoices, actor=actor, now=now)
+    rows = check_invoices(actor=actor, channel_id=channel_id, invoices=invoices, now=now)
     Invoice.objects.bulk_create(rows)
     audit.services.record(
         actor=actor,
@@ -178,8 +173,25 @@ def create_invoices(*, actor: Actor, channel_id: UUID, invoices: Sequence[NewInv
         subject=rows[0],
         after={"count": len(rows), "amount": sum(row.amount for row in rows)},
     )
-    enqueue(send_invoices, channel_id=str(channel.pk))
+    enqueue(send_invoices, channel_id=str(channel_id))
     return rows
+
+
+def check_invoices(*, actor: Actor, channel_id: UUID, invoices: Sequence[NewInvoice], now: datetime) -> list[Invoice]:
+    """What `create_invoices` would make; nothing is kept.
+
+    :raises Invalid, ChannelNotFound, BillManagerNotOn: as there.
+    """
+    require(actor, Permission.PAYMENTS_REQUEST)
+    channel = MpesaChannel.objects.without_secrets().filter(pk=channel_id).first()
+    if channel is None:
+        raise ChannelNotFound
+    if channel.bill_manager_opted_in_at is None:
+        raise BillManagerNotOn(_("Turn on Bill Manager for %(channel)s first.") % {"channel": channel})
+    if not 0 < len(invoices) <= MOST_AT_ONCE:
+        sentence = _("Send 1 to %(most)s invoices at a time.") % {"most": f"{MOST_AT_ONCE:,}"}
+        raise Invalid(sentence, errors={"invoices": [sentence]})
+    return _rows(channel, invoices, actor=actor, now=now)
 
 
 def _rows(channel: MpesaChannel, invoices: Sequence[NewInvoice], *, actor: Actor, now: datetime) -> list[Invoice]:
@@ -193,11 +205,11 @@ def _rows(channel: MpesaChannel, invoices: Sequence[NewInvoice], *, actor: Actor
     rows = []
     for number, new in enumerate(invoices, start=1):
         if new.external_reference in used:
-            sentence = f"An invoice with the number {new.external_reference} exists already."
+            sentence = _("An invoice with the number %(number)s exists already.") % {"number": new.external_reference}
             errors[f"invoices[{number}].external_reference"] = [sentence]
         used.add(new.external_reference)
         if new.items and sum(int(item["amount"]) for item in new.items) != new.amount:
-            errors[f"invoices[{number}].items"] = ["The items don't add up to the amount."]
+            errors[f"invoices[{number}].items"] = [_("The items don't add up to the amount.")]
         try:
             msisdn = normalise(new.phone_number)
         except InvalidPhoneNumber as problem:
@@ -221,7 +233,7 @@ def _rows(channel: MpesaChannel, invoices: Sequence[NewInvoice], *, actor: Actor
             )
         )
     if errors:
-        raise Invalid("Nothing was sent: some of the invoices can't be.", errors=errors)
+        raise Invalid(_("Nothing was sent: some of the invoices can't be."), errors=errors)
     return rows
 
 
@@ -229,6 +241,33 @@ def invoices_of(*, actor: Actor) -> QuerySet[Invoice]:
     """Every invoice of the business."""
     require(actor, Permission.PAYMENTS_READ)
     return Invoice.objects.all()
+
+
+def invoices_like(
+    *, actor: Actor, environment: str, words: str = "", state: str = "", today: date
+) -> QuerySet[Invoice]:
+    """Those in a status, or `OVERDUE`, and of a number, account, phone or customer that somebody typed."""
+    rows = invoices_of(actor=actor).filter(environment=environment)
+    if state == OVERDUE:
+        rows = rows.filter(status__in=_OPEN, due_date__lt=today)
+    elif state in Status.values:
+        rows = rows.filter(status=state)
+    if words := words.strip():
+        meant = Q(external_reference__iexact=words) | Q(account_reference__iexact=words)
+        meant |= Q(billed_name__icontains=words)
+        with suppress(InvalidPhoneNumber):
+            meant |= Q(phone_number=normalise(words))
+        rows = rows.filter(meant)
+    return rows
+
+
+def billing_channels(*, actor: Actor, environment: str) -> list[MpesaChannel]:
+    """PayBills that could send invoices; those that do have `bill_manager_opted_in_at`, and come first."""
+    require(actor, Permission.CHANNELS_READ)
+    rows = MpesaChannel.objects.without_secrets().filter(
+        environment=environment, kind=MpesaChannel.Kind.PAYBILL, status=MpesaChannel.Status.ACTIVE
+    )
+    return list(rows.order_by(F("bill_manager_opted_in_at").asc(nulls_last=True), "-is_primary", "name"))
 
 
 def read_invoice(*, actor: Actor, invoice_id: UUID) -> Invoice:
@@ -259,7 +298,9 @@ def cancel_invoice(*, actor: Actor, invoice_id: UUID, now: datetime) -> Invoice:
             )
         except DarajaRejected as refusal:
             if refusal.reason is Reason.INVOICE_PAID:
-                raise InvoiceOver("Something is paid of this invoice already, so it can't be withdrawn.") from refusal
+                raise InvoiceOver(
+                    _("Something is paid of this invoice already, so it can't be withdrawn.")
+                ) from refusal
             raise
     return _cancel(invoice_id, (Status.SENT, Status.UNKNOWN), actor=actor, now=now)
 
@@ -271,10 +312,10 @@ def _cancel(invoice_id: UUID, ours_alone: Sequence[Status], *, actor: Actor, now
     if invoice is None:
         raise InvoiceNotFound
     if invoice.status == Status.PENDING and invoice.sending_at:
-        raise InvoiceBeingSent("This invoice is being handed to M-PESA. Try again in a minute.")
+        raise InvoiceBeingSent(_("This invoice is being handed to M-PESA. Try again in a minute."))
     if invoice.status not in (Status.PENDING, Status.SENT, Status.UNKNOWN):
         words = invoice.get_status_display()
-        raise InvoiceOver(f"This invoice can't be withdrawn any more: {words}.")
+        raise InvoiceOver(_("This invoice can't be withdrawn any more: %(state)s.") % {"state": words})
     if invoice.status in ours_alone:
         before, invoice.status, invoice.finished_at = invoice.status, Status.CANCELLED, now
         invoice.save(update_fields=["status", "finished_at"])

@@ -14,6 +14,8 @@ from payments.api import (
 from payments.pages import ask, counter, today
 from payments.pages import balances as balances_pages
 from payments.pages import batches as batches_pages
+from payments.pages import invoice_files as invoice_file_pages
+from payments.pages import invoices as invoice_pages
 from payments.pages import money_out as money_out_pages
 from payments.pages import payments as payment_pages
 from payments.pages import policy as policy_pages
@@ -46,6 +48,8 @@ business_urlpatterns = [
     *counter.urlpatterns,
     *question_pages.urlpatterns,
     *standing_order_pages.urlpatterns,
+    *invoice_file_pages.urlpatterns,
+    *invoice_pages.urlpatterns,
     *money_out_pages.urlpatterns,
     *policy_pages.urlpatterns,
     *batches_pages.urlpatterns,
@@ -66,6 +70,7 @@ register(
     Place("ask", _("Ask for a payment"), "ask", Permission.PAYMENTS_REQUEST, order=25),
     Place("counter", _("Counter"), "phone", Permission.PAYMENTS_READ, order=30),
     Place("standing-orders", _("Standing orders"), "repeat", Permission.PAYMENTS_READ, order=32),
+    Place("invoices", _("Invoices"), "invoice", Permission.PAYMENTS_READ, order=34),
     Place("put-aside", _("Put aside"), "warning", Permission.CALLBACKS_REDRIVE, order=90),
 )
 register_part(Part("today", 20, Permission.PAYMENTS_READ, today.show_today))

@@ -93,6 +93,10 @@ def _query_id(name: str) -> Callable[[Cast], dict[str, str]]:
     return lambda cast: {"query_id": _id("stq", getattr(cast.sent, name))}
 
 
+def _invoice_id(name: str) -> Callable[[Cast], dict[str, str]]:
+    return lambda cast: {"invoice_id": _id("bill", getattr(cast.received, name))}
+
+
 def _run_id(name: str) -> Callable[[Cast], dict[str, str]]:
     return lambda cast: _channel_id(cast) | {"run_id": _id("run", getattr(cast.connected, name))}
 
@@ -144,6 +148,15 @@ PAGES = [
     Page("standing-order", arguments=_order_id),
     Page("standing-order", arguments=_order_id, asked_by_htmx=True),
     Page("standing-order-cancel", arguments=_order_id),
+    Page("invoices"),
+    Page("invoice-new"),
+    Page("upload-invoices"),
+    Page("check-invoices", arguments=lambda cast: {"draft": cast.received.invoices}),
+    Page("invoice", arguments=_invoice_id("paying")),
+    Page("invoice", arguments=_invoice_id("sending")),
+    Page("invoice", arguments=_invoice_id("sending"), asked_by_htmx=True),
+    Page("invoice-cancel", arguments=_invoice_id("sending")),
+    Page("bill-manager", roles=ADMINISTRATORS, arguments=lambda cast: {"channel_id": _id("ch", cast.sent.channel)}),
     Page("practice"),
     Page("practice-phone", asked_by_htmx=True),
     Page("practice-card", asked_by_htmx=True),
@@ -252,6 +265,7 @@ NOT_PAGES = {
     "ask-about-reversal",
     "practice-answer",
     "blank-payouts",
+    "blank-invoices",
     "approve-batch",
     "retry-batch",
     "batch-result",

@@ -8,10 +8,15 @@ from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
+from audit.ids import new_id
+from audit.models import AuditRow
+from audit.services import Actor
 from channels.models import MpesaChannel
-from payments.models import Payment, PaymentRequest, StandingOrder
+from payments.invoice_files import keep_draft
+from payments.invoices import NewInvoice
+from payments.models import Invoice, Payment, PaymentRequest, StandingOrder
 from payments.services import PaymentReport, record_payments
-from tenants.models import InboundCallback, Tenant
+from tenants.models import InboundCallback, Role, Tenant
 
 _PEOPLE = [("JOHN KAMAU", "254712345126"), ("GRACE", "2547 ***** 127"), ("", "a" * 64)]
 
@@ -21,6 +26,9 @@ class ReceivedMoney:
     payment: Payment
     asked: PaymentRequest  # still open
     refused: PaymentRequest
+    paying: Invoice  # partly paid, and overdue
+    sending: Invoice
+    invoices: str  # a draft
     order: StandingOrder  # the customer has not answered yet
     put_aside: InboundCallback
 
@@ -71,7 +79,46 @@ def furnish_payments(tenant: Tenant, channel: MpesaChannel) -> ReceivedMoney:
             requested_by="wanjiku@acme.example",
             created_at=now,
         )
+        MpesaChannel.objects.filter(pk=channel.pk).update(bill_manager_opted_in_at=now)
+        bill = {
+            "channel": channel,
+            "environment": channel.environment,
+            "name": "Rent",
+            "billed_name": "John Kamau",
+            "phone_number": "254712345126",
+            "billed_period": "November 2026",
+            "account_reference": "INV-0",
+            "amount": 9000,
+            "items": [{"item_name": "Rent", "amount": 8500}, {"item_name": "Water", "amount": 500}],
+            "requested_by": "wanjiku@acme.example",
+            "sending_at": now,
+        }
+        paying = Invoice.objects.create(
+            **bill,
+            external_reference="RENT-1",
+            status="PARTLY_PAID",
+            paid_amount=100,
+            due_date=now.date() - timedelta(days=1),
+            created_at=now - timedelta(hours=1),
+        )
+        sending = Invoice.objects.create(
+            **bill, external_reference="RENT-2", due_date=now.date() + timedelta(days=9), created_at=now
+        )
+        new = NewInvoice(
+            external_reference="RENT-3",
+            name="Rent",
+            billed_name="Grace",
+            phone_number="0712 345 127",
+            billed_period="November 2026",
+            due_date=now.date(),
+            account_reference="HOUSE 8",
+            amount=9000,
+        )
+        actor = Actor(kind=AuditRow.ActorKind.PERSON, id=new_id(), label="somebody@acme.example", role=Role.USER)
         money = {
+            "paying": paying,
+            "sending": sending,
+            "invoices": keep_draft(actor=actor, channel_id=channel.pk, invoices=[new], now=now),
             "order": order,
             "payment": Payment.objects.get(receipt="UKL7H4X000"),
             "asked": PaymentRequest.objects.create(**requests, accepted_at=now),
