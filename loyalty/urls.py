@@ -2,7 +2,7 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 from loyalty import api
-from loyalty.pages import customers, home, join, member_lists, members, own, programs
+from loyalty.pages import customers, home, join, member_lists, members, own, programs, rewards
 from tenants.pages.home import register_needs
 from tenants.pages.shell import Place, register
 from tenants.permissions import Permission
@@ -27,6 +27,7 @@ business_urlpatterns = [
     *programs.urlpatterns,
     *member_lists.urlpatterns,  # before members, whose addresses begin alike
     *members.urlpatterns,
+    *rewards.urlpatterns,
     *own.urlpatterns,
     *join.urlpatterns,
 ]

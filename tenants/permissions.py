@@ -9,7 +9,7 @@ from enum import StrEnum
 from django.db import connection
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 
 from audit.models import AuditRow
 from audit.services import Actor
@@ -46,30 +46,30 @@ class Permission(StrEnum):
 
 # What each is called for people, as in "may …".
 LABELS: dict[Permission, Promise] = {
-    Permission.BUSINESS_READ: _lazy("see the business's details"),
-    Permission.BUSINESS_CHANGE: _lazy("change the business's settings"),
-    Permission.TEAM_READ: _lazy("see the team"),
-    Permission.TEAM_CHANGE: _lazy("invite people and change their roles"),
-    Permission.CHANNELS_READ: _lazy("see channels and problems"),
-    Permission.CHANNELS_CHANGE: _lazy("change channels"),
-    Permission.PAYMENTS_READ: _lazy("see payments"),
-    Permission.PAYMENTS_REQUEST: _lazy("ask customers to pay"),
-    Permission.PAYMENTS_SETTLE: _lazy("settle what does not agree with M-PESA"),
-    Permission.PAYOUTS_READ: _lazy("see payouts"),
-    Permission.PAYOUTS_CREATE: _lazy("prepare payouts"),
-    Permission.PAYOUTS_APPROVE: _lazy("approve payouts"),
-    Permission.PAYOUTS_RELEASE: _lazy("release payouts"),
-    Permission.PAYOUTS_POLICY: _lazy("set limits for payouts"),
-    Permission.REVERSALS_REQUEST: _lazy("ask that payments be given back"),
-    Permission.REVERSALS_APPROVE: _lazy("approve that payments are given back"),
-    Permission.BALANCES_READ: _lazy("see balances and reconciliation"),
-    Permission.MPESA_ASK: _lazy("ask M-PESA about balances and payments"),
-    Permission.CALLBACKS_REDRIVE: _lazy("apply again what was put aside"),
-    Permission.LOYALTY_READ: _lazy("see programs, members and messages"),
-    Permission.LOYALTY_CHANGE: _lazy("change programs and correct points"),
-    Permission.MEMBERS_CHANGE: _lazy("enrol members and redeem points"),
-    Permission.AUDIT_READ: _lazy("read the audit trail"),
-    Permission.DATA_READ: _lazy("export all data"),
+    Permission.BUSINESS_READ: gettext_lazy("see the business's details"),
+    Permission.BUSINESS_CHANGE: gettext_lazy("change the business's settings"),
+    Permission.TEAM_READ: gettext_lazy("see the team"),
+    Permission.TEAM_CHANGE: gettext_lazy("invite people and change their roles"),
+    Permission.CHANNELS_READ: gettext_lazy("see channels and problems"),
+    Permission.CHANNELS_CHANGE: gettext_lazy("change channels"),
+    Permission.PAYMENTS_READ: gettext_lazy("see payments"),
+    Permission.PAYMENTS_REQUEST: gettext_lazy("ask customers to pay"),
+    Permission.PAYMENTS_SETTLE: gettext_lazy("settle what does not agree with M-PESA"),
+    Permission.PAYOUTS_READ: gettext_lazy("see payouts"),
+    Permission.PAYOUTS_CREATE: gettext_lazy("prepare payouts"),
+    Permission.PAYOUTS_APPROVE: gettext_lazy("approve payouts"),
+    Permission.PAYOUTS_RELEASE: gettext_lazy("release payouts"),
+    Permission.PAYOUTS_POLICY: gettext_lazy("set limits for payouts"),
+    Permission.REVERSALS_REQUEST: gettext_lazy("ask that payments be given back"),
+    Permission.REVERSALS_APPROVE: gettext_lazy("approve that payments are given back"),
+    Permission.BALANCES_READ: gettext_lazy("see balances and reconciliation"),
+    Permission.MPESA_ASK: gettext_lazy("ask M-PESA about balances and payments"),
+    Permission.CALLBACKS_REDRIVE: gettext_lazy("apply again what was put aside"),
+    Permission.LOYALTY_READ: gettext_lazy("see programs, members and messages"),
+    Permission.LOYALTY_CHANGE: gettext_lazy("change programs and correct points"),
+    Permission.MEMBERS_CHANGE: gettext_lazy("enrol members and redeem points"),
+    Permission.AUDIT_READ: gettext_lazy("read the audit trail"),
+    Permission.DATA_READ: gettext_lazy("export all data"),
 }
 
 _ADMIN, _MANAGER, _USER = Role.ORG_ADMIN, Role.MANAGER, Role.USER
@@ -105,9 +105,9 @@ ROLES: dict[Permission, frozenset[Role]] = {
 _READS = frozenset(permission for permission in Permission if permission.endswith(".read"))
 _OPEN_FOR_CHANGES = frozenset({Tenant.Status.TRIAL, Tenant.Status.ACTIVE})
 _SHUT: dict[Tenant.Status, Promise] = {
-    Tenant.Status.PROVISIONING: _lazy("still being made"),
-    Tenant.Status.SUSPENDED: _lazy("suspended"),
-    Tenant.Status.CLOSED: _lazy("closed"),
+    Tenant.Status.PROVISIONING: gettext_lazy("still being made"),
+    Tenant.Status.SUSPENDED: gettext_lazy("suspended"),
+    Tenant.Status.CLOSED: gettext_lazy("closed"),
 }
 
 

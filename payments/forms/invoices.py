@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from channels.forms.once import OnceForm
-from payments.forms.money_out import FromChannelForm
+from payments.forms.money_out_reconciliation import ForChannelForm
 from payments.invoices import NewInvoice
 from tenants.forms.base import DayField, PageForm
 
@@ -43,7 +43,7 @@ class InvoiceFields(PageForm):
         type="tel",
     )
     name = _text(_("What it is for"), _("Say what it is for, like Rent."), 100)
-    billed_period = _text(_("For which time"), _("Say for which time, like August 2026."), 40, _("Like August 2026."))
+    billed_period = _text(_("Period"), _("Say for which period, like August 2026."), 40, _("Like August 2026."))
     due_date = DayField(
         days=(0, _TWO_YEARS),
         label=_("To be paid by"),
@@ -100,15 +100,11 @@ def new_invoice(form: InvoiceFields) -> NewInvoice:
     return NewInvoice(**{name: form.cleaned_data[name] for name in InvoiceFields.base_fields})
 
 
-class InvoiceForm(InvoiceFields, OnceForm, FromChannelForm):
+class InvoiceForm(InvoiceFields, OnceForm, ForChannelForm):
     """One invoice."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["channel"].label = _("Paid to")
 
-
-class InvoiceFileForm(FromChannelForm):
+class InvoiceFileForm(ForChannelForm):
     file = forms.FileField(
         label=_("File"),
         help_text=_("CSV or Excel (XLSX), at most 1,000 rows and 2 MB."),
@@ -118,10 +114,6 @@ class InvoiceFileForm(FromChannelForm):
         },
         widget=forms.FileInput(attrs={"accept": ".csv,.xlsx"}),
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["channel"].label = _("Paid to")
 
 
 class BillManagerForm(PageForm):

@@ -58,7 +58,7 @@ def _keep(rows: _Rows, *, channel_id: UUID, actor: Actor, now: datetime) -> tupl
     """The draft's token, or the cells for which there is none."""
     forms = [(number, values, InvoiceFields(values)) for number, values in rows]
     refused = [
-        _cell(number, values, name, sentence)
+        _cell(number, values, name, str(sentence))
         for number, values, form in forms
         for name, sentences in form.errors.items()
         for sentence in sentences

@@ -39,7 +39,7 @@ def all_invoices(request: HttpRequest) -> HttpResponse:
     today = timezone.localdate(timezone=NAIROBI)
     rows = invoices.invoices_like(actor=actor, environment=environment, words=words, state=state.upper(), today=today)
     channels = invoices.billing_channels(actor=actor, environment=environment)
-    states = [(status.value, word) for status, (_look, word) in INVOICES.items()]
+    states = [(status.value, str(word)) for status, (_look, word) in INVOICES.items()]
     states.insert(3, (invoices.OVERDUE, _("Overdue")))
     context = {
         "page": newest_first(request, rows),

@@ -71,7 +71,8 @@ def receipt(request: HttpRequest, query_id: str) -> HttpResponse:
     )
     if request.htmx:  # type: ignore[attr-defined]
         return said.answer(request)
-    return render(request, "payments/receipt.html", {"query": query, "said": said.html, "is_open": is_open})
+    context = {"query": query, "said": said.html, "is_open": is_open, "may_ask": may(request, Permission.MPESA_ASK)}
+    return render(request, "payments/receipt.html", context)
 
 
 urlpatterns = [

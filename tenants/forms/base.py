@@ -56,14 +56,12 @@ class DayField(forms.DateField):
 
     def __init__(self, *, days: tuple[int | None, int | None], **more: Any) -> None:
         sentence = _("Enter a day like 2026-11-21.")
-        super().__init__(
-            **{
-                "error_messages": {"required": sentence, "invalid": sentence},
-                "input_formats": ["%Y-%m-%d", "%d/%m/%Y"],
-                "widget": forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": "short"}),
-            }
-            | more
-        )
+        usual: dict[str, Any] = {
+            "error_messages": {"required": sentence, "invalid": sentence},
+            "input_formats": ["%Y-%m-%d", "%d/%m/%Y"],
+            "widget": forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": "short"}),
+        }
+        super().__init__(**usual | more)
         self._days = days
 
     def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:

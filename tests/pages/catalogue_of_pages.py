@@ -188,6 +188,7 @@ PAGES = [
     Page("points-adjust", roles=MANAGERS, arguments=_member_id),
     Page("payment-claim", arguments=_member_id),
     Page("payments-waiting"),
+    Page("rewards"),
     Page("own-page", roles=(), arguments=lambda cast: {"token": cast.loyal.token}),
     Page("own-leave", roles=(), arguments=lambda cast: {"token": cast.loyal.token}),
     Page("join", roles=()),

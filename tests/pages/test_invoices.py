@@ -193,7 +193,7 @@ def test_an_invoice_shows_what_is_paid_of_it_and_what_is_not(acme, paybill, cler
     told = words(clerk.get(address(invoice)))
 
     assert "Something of it is paid." in told
-    assert "Of it paid KES 2,500.00 Still to be paid KES 6,500.00" in told
+    assert "Paid of it KES 2,500.00 Still to be paid KES 6,500.00" in told
     assert "KES 2,500.00 was paid." in told
     assert "UKL0000001" in told
     assert "Withdraw this invoice" not in told

@@ -298,6 +298,23 @@ def test_a_reward_is_given_out_once(cast, clerk, address):
     assert "given out" in text_of(clerk.get(address))
 
 
+def test_rewards_of_all_members_wait_in_one_list(cast, clerk, rival, member_of, browser):
+    collect = f"/rewards/{public_id('rew', cast.loyal.reward.pk)}/collect/"
+    page = clerk.get("/rewards/")
+    assert "free delivery" in text_of(page)
+    assert f'action="{collect}"' in page.content.decode()
+    assert "free delivery" not in text_of(clerk.get("/rewards/?state=collected"))
+
+    clerk.post(collect)
+
+    assert "No reward waits" in text_of(clerk.get("/rewards/"))
+    given_out = clerk.get("/rewards/?state=collected")
+    assert "free delivery" in text_of(given_out)
+    assert collect not in given_out.content.decode()
+    assert "free delivery" not in text_of(clerk.get("/rewards/?environment=sandbox&state=collected"))
+    assert "free delivery" not in text_of(browser(member_of(rival)).get("/rewards/?state=collected"))
+
+
 def test_a_waiting_payment_is_claimed_by_its_receipt(cast, clerk, member, address, waiting):
     answer = clerk.post(f"{address}claim/", {"receipt": " tlm00wait1 "}, follow=True)
 
