@@ -13,9 +13,19 @@ from loyalty.members import members_of
 from loyalty.models import Member, PaymentOutcome, Program
 from loyalty.queries import find_members
 from payments.models import Payment
-from payments.payers import PayerTotal, is_shared, newest_of_each_payer, payments_like, spellings_of, totals_of
+from payments.payers import (
+    PayerTotal,
+    is_shared,
+    newest_of_each_payer,
+    newest_of_payers,
+    payments_like,
+    spellings_of,
+    totals_of,
+)
 from tenants.permissions import Permission, require
 
+WALKED = 1_500
+WALKED_TO_FIND = 10_000
 _MEMBERS_LOOKED_UP = 50
 _DIGITS_TO_SEARCH_BY = 3
 
@@ -55,14 +65,14 @@ def find_payers(*, actor: Actor, environment: str, text: str = "") -> QuerySet[P
     A whole number is found by an index, in whichever way M-PESA spelt it; all else is looked for payment by payment.
     """
     require(actor, Permission.LOYALTY_READ)
-    rows = newest_of_each_payer(actor=actor, environment=environment)
     typed = " ".join(text.split())
-    if not typed:
-        return rows
     try:
-        return rows.filter(payer__in=spellings_of(normalise(typed)))
+        return newest_of_payers(actor=actor, environment=environment, payers=spellings_of(normalise(typed)))
     except InvalidPhoneNumber:
         pass
+    rows = newest_of_each_payer(actor=actor, environment=environment)
+    if not typed:
+        return rows
     members = find_members(actor=actor, environment=environment, text=typed).exclude(phone_number="")
     numbers = members.values_list("phone_number", flat=True).order_by("-pk")[:_MEMBERS_LOOKED_UP]
     payers = [spelling for number in numbers for spelling in spellings_of(number) if not is_shared(spelling)]
@@ -74,13 +84,14 @@ def find_payers(*, actor: Actor, environment: str, text: str = "") -> QuerySet[P
     return rows.filter(matches)
 
 
-def needs_walking(text: str) -> bool:
-    """Does looking for this look at payments one by one?"""
+def payments_to_walk(text: str) -> int:
+    """How many payments a page that looks for this may look at; 0 where an index knows. Asking of a payment whether it
+    is its payer's newest costs more than reading the name on it."""
     try:
         normalise(text)
     except InvalidPhoneNumber:
-        return True
-    return False
+        return WALKED_TO_FIND if text.strip() else WALKED
+    return 0
 
 
 def customers_behind(*, actor: Actor, environment: str, newest: Sequence[Payment]) -> list[Customer]:

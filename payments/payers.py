@@ -31,6 +31,15 @@ _TOTALS = """
                      LIMIT %s) AS newest) AS counted
 """
 
+_NEWEST = """
+    SELECT newest.id
+      FROM unnest(%s::text[]) AS given (payer),
+   LATERAL (SELECT id FROM payments_payment
+             WHERE environment = %s AND payer = given.payer
+             ORDER BY paid_at DESC, id DESC
+             LIMIT 1) AS newest
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class PayerTotal:
@@ -49,6 +58,14 @@ def newest_of_each_payer(*, actor: Actor, environment: str) -> QuerySet[Payment]
     payments = payments_of(actor=actor).filter(environment=environment)
     same = Payment.objects.filter(environment=environment, payer=OuterRef("payer")).order_by("-paid_at", "-pk")
     return payments.filter(pk=Subquery(same.values("pk")[:1]))
+
+
+def newest_of_payers(*, actor: Actor, environment: str, payers: Collection[str]) -> QuerySet[Payment]:
+    """The last payment of each of these, however many they have made."""
+    payments = payments_of(actor=actor).filter(environment=environment)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST, [list(payers), environment])
+        return payments.filter(pk__in=[key for (key,) in cursor.fetchall()])
 
 
 def payments_like(*, actor: Actor, payment_id: UUID) -> QuerySet[Payment]:

@@ -21,8 +21,9 @@ def customers(request: HttpRequest) -> HttpResponse:
     actor, environment = actor_of(request), shown_environment(request)
     text = request.GET.get("q", "")
     rows = service.find_payers(actor=actor, environment=environment, text=text)
-    walked = payments_of(actor=actor).filter(environment=environment) if service.needs_walking(text) else None
-    page = newest_first(request, rows, moment="paid_at", walked=walked)
+    at_most = service.payments_to_walk(text)
+    walked = payments_of(actor=actor).filter(environment=environment) if at_most else None
+    page = newest_first(request, rows, moment="paid_at", walked=walked, at_most=at_most)
     context = {
         "page": page,
         "rows": service.customers_behind(actor=actor, environment=environment, newest=page.rows),

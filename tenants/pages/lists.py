@@ -9,7 +9,6 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
 ROWS = 25
-WALK = 4_000  # rows that one page looks at, at most, for those that it shows
 Row = TypeVar("Row", bound=Model)
 
 
@@ -29,6 +28,7 @@ def newest_first(
     moment: str = "",
     size: int = ROWS,
     walked: QuerySet[Row] | None = None,
+    at_most: int = 1_000,
 ) -> ListPage[Row]:
     """The page of `rows` that the address asks for, with every other parameter of the address kept.
 
@@ -36,14 +36,14 @@ def newest_first(
     address shows the first page. One query, which an index on (`moment`, `id`) answers at any depth.
 
     Where `rows` are few among many that have to be looked at one by one, `walked` is all of these: no page looks at
-    more than `WALK` of them. It may then show fewer rows than fit, even none, and still have a page behind it.
+    more than `at_most` of them. It may then show fewer rows than fit, even none, and still have a page behind it.
     """
     beyond, is_back = _asked_for(request, moment)
     columns = [moment, "pk"] if moment else ["pk"]
     order = columns if is_back else [f"-{column}" for column in columns]
     reachable, last_walked = beyond or Q(), ""
     if walked is not None:
-        ahead = walked.filter(reachable).order_by(*order).values_list(*columns)[WALK - 1 : WALK + 1]
+        ahead = walked.filter(reachable).order_by(*order).values_list(*columns)[at_most - 1 : at_most + 1]
         if len(places := [_cursor(*place) for place in ahead]) == 2:
             last_walked, first_unwalked = places
             reachable &= _beyond(first_unwalked, moment, "lt" if is_back else "gt") or Q()

@@ -14,12 +14,12 @@ from audit.ids import public_id
 from audit.services import system_actor
 from channels.models import MpesaChannel
 from channels.msisdn import sha256_hex
+from loyalty import customers
 from loyalty.customers import customers_behind, find_payers
 from loyalty.models import PaymentOutcome
 from payments import payers
 from payments.models import Payment
 from tenants.models import Role
-from tenants.pages import lists
 from tests.factories import make_channel
 from tests.pages.test_loyalty import text_of
 
@@ -210,7 +210,7 @@ def test_environments_never_meet(cast, clerk):
 
 
 def test_a_page_walks_so_many_payments_and_goes_on_from_there(cast, clerk, monkeypatch):
-    monkeypatch.setattr(lists, "WALK", 10)
+    monkeypatch.setattr(customers, "WALKED_TO_FIND", 10)
     pay(cast.tenant, "254733000222", name="EARLY", days_ago=400)
 
     found, address = [], "/customers/?q=early"

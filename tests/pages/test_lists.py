@@ -8,7 +8,6 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from tenants.models import Invitation, Role
-from tenants.pages import lists
 from tenants.pages.lists import newest_first
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -73,12 +72,11 @@ def test_an_empty_list_has_no_other_pages(seven):
 
 
 @pytest.mark.parametrize("moment", ["", "expires_at"])
-def test_few_among_many_are_found_by_walking_so_many_for_each_page(seven, moment, monkeypatch):
-    monkeypatch.setattr(lists, "WALK", 3)
+def test_few_among_many_are_found_by_walking_so_many_for_each_page(seven, moment):
     few = seven.filter(email__in=["6@x.example", "0@x.example"])
 
     def walk(address):
-        page = newest_first(RequestFactory().get(f"/{address}"), few, moment=moment, size=3, walked=seven)
+        page = newest_first(RequestFactory().get(f"/{address}"), few, moment=moment, size=3, walked=seven, at_most=3)
         return "".join(row.email[0] for row in page.rows), page
 
     numbers, first = walk("")
