@@ -12,6 +12,12 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
     [
         (f"POST /h/{TOKEN}/c2b-confirmation 200", "POST /h/(token)/c2b-confirmation 200"),
         ("POST /h/not-one-of-ours/result 404", "POST /h/(token)/result 404"),
+        ("GET /join/dGhpcyBpcyBhIHRva2Vu_w/ 200", "GET /join/(token)/ 200"),
+        (
+            "your page is https://acme.tuzo.example/m/IjAxYTFm:1xUq7J:n4mP/ Keep",
+            "your page is https://acme.tuzo.example/m/(token)/ Keep",
+        ),
+        ("GET /join/sent/ 200", "GET /join/sent/ 200"),
         (f"route of {TOKEN} changed", "route of (token) changed"),
         (f"Authorization: Bearer {CANARY}", "Authorization: Bearer (hidden)"),
         (f"{{'Authorization': 'Basic {CANARY}=='}}", "{'Authorization': 'Basic (hidden)'}"),
