@@ -1,6 +1,7 @@
 """The same payments, members and receipts wanted by many at once: real threads, real commits."""
 
 import random
+import re
 
 import pytest
 from django.db import connection
@@ -8,6 +9,7 @@ from django_tenants.utils import tenant_context
 
 from audit.services import system_actor
 from channels.models import SmsMessage
+from loyalty import joining
 from loyalty.accrual import AccrualTerms
 from loyalty.awards import award_payments
 from loyalty.claims import PaymentNotWaiting, claim_payment
@@ -158,3 +160,33 @@ def test_a_worker_that_dies_before_its_commit_gives_nothing(kilimo, stall):
 
         award_payments(payment_ids=[new.id], now=NOW)
         assert Member.objects.get().points_balance == 10
+
+
+def test_a_link_that_is_pressed_eight_times_at_once_makes_one_member(kilimo, stall, in_threads):
+    program(kilimo, Program.MemberKey.BY_PAYER)
+    with tenant_context(kilimo):
+        ask_to_join(number=1)
+        path = re.search(r"/join/([\w-]+)/", SmsMessage.objects.get().body)[1]
+
+    results = in_threads(*[inside(kilimo, lambda: joining.join(token=path, name="Juma", now=NOW))] * 8)
+
+    assert sorted(type(result).__name__ for result in results) == ["LinkGone"] * 7 + ["Member"]
+    with tenant_context(kilimo):
+        assert Member.objects.count() == 1
+
+
+def test_a_business_sends_no_more_links_than_it_may_however_many_ask_at_once(kilimo, stall, in_threads, monkeypatch):
+    monkeypatch.setattr(joining, "SMS_PER_DAY", 3)
+    program(kilimo, Program.MemberKey.BY_PAYER)
+
+    results = in_threads(*[inside(kilimo, lambda number=number: ask_to_join(number)) for number in range(8)])
+
+    assert sorted(type(result).__name__ for result in results) == ["NoneType"] * 3 + ["TooManyAttempts"] * 5
+    with tenant_context(kilimo):
+        assert SmsMessage.objects.count() == 3
+
+
+def ask_to_join(number):
+    joining.ask_for_link(
+        program_code="vip", phone_number=f"073300000{number}", name="", consented=True, address="10.0.0.1", now=NOW
+    )
