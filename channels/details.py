@@ -100,11 +100,16 @@ def _note_secrets(channel: MpesaChannel, changes: Mapping[str, tuple[Any, Any]],
         secret = changes[name][1]
         if secret:
             ends_in = secret[-4:] if name in _KEYS else None
-            channel.secret_notes[name] = {"ends_in": ends_in, "saved_at": now.isoformat(), "proved_at": None}
+            channel.secret_notes[name] = {
+                "ends_in": ends_in,
+                "saved_at": now.isoformat(),
+                "proved_at": None,
+                "refused_at": None,
+            }
         else:
             channel.secret_notes.pop(name, None)
     if "initiator_name" in changes and "initiator_credential" in channel.secret_notes:
-        channel.secret_notes["initiator_credential"]["proved_at"] = None
+        channel.secret_notes["initiator_credential"] |= {"proved_at": None, "refused_at": None}
 
 
 def _contradictions(channel: MpesaChannel) -> dict[str, str]:

@@ -17,6 +17,14 @@ class Environment(models.TextChoices):
     PRODUCTION = "PRODUCTION", "Live: real money"
 
 
+class Credential(models.TextChoices):
+    """What one question asks for when a channel is connected."""
+
+    KEYS = "KEYS", "consumer key and secret"
+    PASSKEY = "PASSKEY", "passkey"
+    INITIATOR = "INITIATOR", "API operator"
+
+
 class MpesaChannelQuerySet(models.QuerySet["MpesaChannel"]):
     def without_secrets(self) -> "MpesaChannelQuerySet":
         """For work that needs none, and must go on when a key is missing. One that is asked for is read then."""
@@ -67,7 +75,8 @@ class MpesaChannel(models.Model):
     initiator_name = models.CharField(max_length=64, blank=True)  # the API operator
     initiator_credential = EncryptedTextField(blank=True, default="")  # the API operator's password
     callback_token = EncryptedTextField()  # in the path that Safaricom calls; its hash is in CallbackRoute
-    # Of each saved secret: {"passkey": {"ends_in": "4f2a" | None, "saved_at": "2026-…", "proved_at": "2026-…" | None}}
+    # Of each saved secret: {"passkey": {"ends_in": "4f2a" | None, "saved_at": "2026-…", "proved_at": "2026-…" | None,
+    # "refused_at": "2026-…" | None}}, the last one while M-PESA's last word about it was no
     secret_notes = models.JSONField(default=dict)
 
     account_mapping = models.JSONField(default=dict)  # {"default": "loyalty", "VIP*": "vip"}: see channels.mapping
@@ -131,12 +140,18 @@ class MpesaChannel(models.Model):
 
 
 class ChannelRun(models.Model):
-    """One attempt to verify a channel or to register its URLs, step by step, for people to follow."""
+    """One attempt to prove, register or examine something of a channel, step by step, for people to follow.
+
+    One at a time for each channel, except for proofs of single credentials: those keep out of each other's way.
+    """
 
     class Kind(models.TextChoices):
         VERIFY = "VERIFY", "prove the credentials"
         REGISTER_URLS = "REGISTER_URLS", "tell Safaricom where to report payments"
         DOCTOR = "DOCTOR", "examine everything that has to work"
+        PROVE_KEYS = "PROVE_KEYS", "prove the consumer key and secret alone"
+        PROVE_PASSKEY = "PROVE_PASSKEY", "prove the passkey alone"
+        PROVE_INITIATOR = "PROVE_INITIATOR", "prove the API operator alone"
 
     class Status(models.TextChoices):
         PENDING = "PENDING", "waiting for a worker, or working"
@@ -161,7 +176,9 @@ class ChannelRun(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["channel"], condition=Q(status="PENDING"), name="channel_run_one_at_a_time"
+                fields=["channel"],
+                condition=Q(status="PENDING", kind__in=["VERIFY", "REGISTER_URLS", "DOCTOR"]),
+                name="channel_run_one_at_a_time",
             ),
         ]
         indexes = [

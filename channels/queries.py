@@ -38,6 +38,7 @@ class SavedSecret:
     ends_in: str | None  # of keys, not of passwords
     saved_at: datetime | None
     proved_at: datetime | None
+    refused_at: datetime | None = None  # while M-PESA's last word about it was no
 
 
 def saved_secrets(channel: MpesaChannel) -> dict[str, SavedSecret]:
@@ -46,8 +47,12 @@ def saved_secrets(channel: MpesaChannel) -> dict[str, SavedSecret]:
 
 
 def _saved_secret(note: dict[str, Any]) -> SavedSecret:
-    saved_at, proved_at = (note.get(key) and datetime.fromisoformat(note[key]) for key in ("saved_at", "proved_at"))
-    return SavedSecret(bool(note), note.get("ends_in"), saved_at, proved_at)
+    dates = ("saved_at", "proved_at", "refused_at")
+    return SavedSecret(
+        bool(note),
+        note.get("ends_in"),
+        *(datetime.fromisoformat(note[date]) if note.get(date) else None for date in dates),
+    )
 
 
 def shown_callback_urls(channel: MpesaChannel, *, actor: Actor) -> dict[str, str] | None:

@@ -1,11 +1,11 @@
-"""Proving a channel's credentials with Safaricom, telling Safaricom where to report its payments, and examining
-everything that has to work (`channels.doctor`): step by step.
+"""Proving a channel's credentials with Safaricom, all of them or one alone, telling Safaricom where to report its
+payments, and examining everything that has to work (`channels.doctor`): step by step.
 
 A run is a row that people watch. A worker takes its steps, each of them in the open: what was tried, what Safaricom
 said, what that means, what to do now and who has to. Calls to Safaricom happen outside transactions, each step's state
 is committed as it happens, and every step may be taken again, so a worker that dies costs nothing.
 
-The last step of verification and of the doctor, the balance query, is answered later, by a delivery to our hooks:
+The balance query, the last step of those runs that have it, is answered later, by a delivery to our hooks:
 `apply_result`.
 """
 
@@ -27,6 +27,14 @@ import audit.services
 from audit.ids import public_id
 from audit.services import Actor, system_actor
 from channels import doctor, tasks
+from channels.credentials import (
+    PROOF_STEPS,
+    as_saved,
+    credential_of,
+    is_proved,
+    is_saved,
+    note_verdict,
+)
 from channels.daraja.explanations import Who
 from channels.daraja.payloads import AsyncResult, QueueTimeout
 from channels.fields import UndecipherableSecret
@@ -40,7 +48,7 @@ from channels.services import (
     refuse_anothers_shortcode,
     settle,
 )
-from channels.status import require_steps_before
+from channels.status import NotConfigured, require_steps_before
 from channels.steps import (
     STEPS,
     TOOK_TOO_LONG,
@@ -82,20 +90,29 @@ class RunInProgress(Conflict):
 
 @transaction.atomic
 def request_run(*, channel_id: UUID, kind: Kind, actor: Actor, now: datetime) -> ChannelRun:
-    """Have a channel verified, its URLs registered, or everything examined, in the background.
+    """Have a channel verified, its URLs registered, everything examined or one credential proved, in the background.
 
-    Asking again while it runs is the same run. The doctor looks at every channel, however far it is.
+    Asking again while it runs is the same run; for a proof, as long as what is saved is the same. The doctor looks at
+    every channel, however far it is.
 
     :raises NotConfigured, NotVerified: if a step before is missing.
     :raises ShortcodeBelongsToAnother: if another business proved that the live number is its own.
-    :raises RunInProgress: if a run of another kind is under way.
+    :raises RunInProgress: if a run of another kind is under way; proofs wait for nothing.
     """
+    credential = credential_of(kind)
     require(actor, Permission.MPESA_ASK if kind == Kind.DOCTOR else Permission.CHANNELS_CHANGE)
     channel = lock_channel(channel_id)
     if kind != Kind.DOCTOR:
-        require_steps_before(channel, kind.lower())
+        require_steps_before(channel, "verify" if credential else kind.lower())
+    if credential and not is_saved(channel, credential):
+        raise NotConfigured(_("Nothing is saved yet that could be proved. Enter it first."))
     refuse_anothers_shortcode(channel)
-    under_way = channel.runs.filter(status=Status.PENDING).first()
+    about = as_saved(channel, credential) if credential else {}
+    pending = channel.runs.filter(status=Status.PENDING)
+    if credential:
+        under_way = pending.filter(kind=kind, details__about=about).first()
+    else:
+        under_way = pending.exclude(kind__in=PROOF_STEPS).first()
     if under_way and under_way.kind != kind:
         raise RunInProgress(
             _("Wait until the run %(run)s of this channel has ended.") % {"run": public_id("run", under_way.pk)}
@@ -106,7 +123,7 @@ def request_run(*, channel_id: UUID, kind: Kind, actor: Actor, now: datetime) ->
         channel=channel,
         kind=kind,
         steps=[_new_entry(key, step) for key, step in _steps(kind).items()],
-        details={"proved": [], "organisation_name": "", "codes": {}},
+        details={"proved": [], "organisation_name": "", "codes": {}, "about": about},
         requested_by=asdict(actor) | {"id": str(actor.id) if actor.id else None},
         created_at=now,
     )
@@ -138,8 +155,10 @@ def wait_for(run: ChannelRun, *, seconds: float) -> None:
 
 
 def outcome_of(run: ChannelRun) -> bool | None:
-    """Did it work? None while it is undecided."""
-    return None if run.status == Status.PENDING else run.status == Status.DONE
+    """Did it work? None while it is undecided. A proof has worked if something was proved."""
+    if run.status == Status.PENDING:
+        return None
+    return run.status == Status.DONE and (credential_of(run.kind) is None or is_proved(run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +242,8 @@ def carry_out(*, run_id: UUID, now: datetime) -> None:
 
 
 def _steps(kind: Kind) -> Mapping[str, Step]:
+    if kind in PROOF_STEPS:
+        return {key: STEPS[Kind.VERIFY][key] for key in PROOF_STEPS[kind]}
     return doctor.doctors_steps() if kind == Kind.DOCTOR else STEPS[kind]
 
 
@@ -276,7 +297,7 @@ def _take_in_late(run: ChannelRun, finding: Finding) -> None:
     channel = lock_channel(run.channel_id)
     if not _is_outdated(run, channel):
         now = timezone.now()
-        _date_proofs(channel, run, now=now)
+        note_verdict(channel, run, now=now)
         settle(channel)
         if run.kind == Kind.DOCTOR:
             doctor.note_findings(channel=channel, run=run, now=now)
@@ -297,6 +318,9 @@ def _end(run_id: UUID, key: str = "", failure: Finding | None = None) -> None:
     else:
         run.status, run.error_code = Status.FAILED, failure.code
         _note(run, key, failure)
+        if run.kind != Kind.REGISTER_URLS and not _is_outdated(run, channel):
+            note_verdict(channel, run, now=now)
+            settle(channel)
         for step in run.steps:
             if step["state"] in _OPEN:
                 step |= {"state": "skipped", "meaning": "A step before it failed."}
@@ -318,9 +342,13 @@ def _conclude(run: ChannelRun, channel: MpesaChannel, *, now: datetime) -> Findi
         )
     if run.kind == Kind.DOCTOR:
         channel.organisation_name = run.details["organisation_name"] or channel.organisation_name
-        _date_proofs(channel, run, now=now)
+        note_verdict(channel, run, now=now)
         settle(channel)
         doctor.note_findings(channel=channel, run=run, now=now)
+        return None
+    if run.kind in PROOF_STEPS:
+        note_verdict(channel, run, now=now)
+        settle(channel)
         return None
     if "shortcode" in run.details["proved"]:
         try:
@@ -335,7 +363,7 @@ def _conclude(run: ChannelRun, channel: MpesaChannel, *, now: datetime) -> Findi
         if "pull" in run.details["proved"]:
             channel.pull_registered_at = channel.pull_registered_at or now
         run.details["verified_at"] = now.isoformat()
-        _date_proofs(channel, run, now=now)
+        note_verdict(channel, run, now=now)
     else:
         channel.urls_registered_at = now
     settle(channel)
@@ -353,13 +381,9 @@ def _is_outdated(run: ChannelRun, channel: MpesaChannel) -> bool:
     """Did what the run is about change after it began?"""
     if run.kind == Kind.REGISTER_URLS:
         return registration_is_outdated(run, channel)
+    if credential := credential_of(run.kind):
+        return as_saved(channel, credential) != run.details["about"]
     return channel.configured_at is not None and channel.configured_at > run.created_at
-
-
-def _date_proofs(channel: MpesaChannel, run: ChannelRun, *, now: datetime) -> None:
-    for name in run.details["proved"]:
-        if name in channel.secret_notes:
-            channel.secret_notes[name]["proved_at"] = now.isoformat()
 
 
 def _go_on_with_practice(channel: MpesaChannel, run: ChannelRun, *, now: datetime) -> None:

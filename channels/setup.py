@@ -7,7 +7,8 @@ from django.db.models import Case, IntegerField, Value, When
 
 from audit.services import Actor
 from channels.connection import is_connected_to
-from channels.models import ChannelRun, Environment, MpesaChannel, Problem
+from channels.credentials import is_refused, is_saved
+from channels.models import ChannelRun, Credential, Environment, MpesaChannel, Problem
 from channels.previews import recent_references
 from channels.problems import problems
 from channels.queries import channels_of
@@ -26,20 +27,34 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStep:
-    """`key` is number, keys, passkey, initiator, verify, register_urls or activate."""
+    """`key` is number, keys, passkey, initiator, verify, register_urls or activate.
+
+    `is_refused`: something is saved, and M-PESA said no to it.
+    """
 
     key: str
     state: StepState
+    is_refused: bool = False
+
+
+_CREDENTIALS = {credential.lower(): credential for credential in Credential}
+_OPTIONAL = frozenset({"passkey", "initiator"})
 
 
 def connection_steps(channel: MpesaChannel) -> list[ConnectionStep]:
-    """What it takes until a channel receives payments, in order; at most one of them is now."""
-    saved = channel.secret_notes
+    """What it takes until a channel receives payments, in order; at most one of them is now.
+
+    What M-PESA refused is to be entered again before anything else. On a channel that was proved as it is, that is the
+    connection doctor's to say.
+    """
+    refused = {
+        key
+        for key, credential in _CREDENTIALS.items()
+        if channel.verified_at is None and is_refused(channel, credential)
+    }
     done = {
         "number": bool(channel.shortcode),
-        "keys": channel.has_keys,
-        "passkey": "passkey" in saved,
-        "initiator": bool(channel.initiator_name) and "initiator_credential" in saved,
+        **{key: is_saved(channel, credential) and key not in refused for key, credential in _CREDENTIALS.items()},
         "verify": channel.verified_at is not None,
         "register_urls": channel.urls_registered_at is not None or only_prompts(channel),
         "activate": channel.activated_at is not None and channel.suspended_at is None,
@@ -48,12 +63,25 @@ def connection_steps(channel: MpesaChannel) -> list[ConnectionStep]:
     is_next = True
     for key, is_done in done.items():
         state = StepState.DONE if is_done else StepState.NOW if is_next else StepState.LATER
-        if not is_done and key in {"passkey", "initiator"}:
+        if not is_done and key in _OPTIONAL and key not in refused:
             state = StepState.OPTIONAL
         elif not is_done:
             is_next = False
-        steps.append(ConnectionStep(key, state))
+        steps.append(ConnectionStep(key, state, key in refused))
     return steps
+
+
+def next_step(channel: MpesaChannel) -> str:
+    """The key of the step that a person takes now, or "" when the channel works."""
+    return next((step.key for step in connection_steps(channel) if step.state == StepState.NOW), "")
+
+
+def next_question(channel: MpesaChannel, *, after: Credential) -> Credential | None:
+    """Which credential to ask for next, while a channel is connected for the first time; None when all are there."""
+    if channel.first_verified_at:
+        return None
+    following = list(Credential)[list(Credential).index(after) + 1 :]
+    return next((each for each in following if not is_saved(channel, each) or is_refused(channel, each)), None)
 
 
 class TaskState(StrEnum):
@@ -66,12 +94,13 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`key` is business, channel, connect, news or live."""
+    """`key` is business, channel, connect, news or live; `steps` are those of connecting, with what is saved."""
 
     key: str
     state: TaskState
     blocked_by: str = ""
     channel: MpesaChannel | None = None
+    steps: tuple[ConnectionStep, ...] = ()
 
 
 def setup_tasks(*, actor: Actor) -> list[Task]:
@@ -85,7 +114,8 @@ def setup_tasks(*, actor: Actor) -> list[Task]:
             *(Task(key, TaskState.BLOCKED, "channel") for key in ("connect", "news", "live")),
         ]
     tasks.append(Task("channel", TaskState.DONE, channel=channel))
-    tasks.append(Task("connect", _connecting(channel), channel=channel))
+    credentials = tuple(step for step in connection_steps(channel) if step.key in _CREDENTIALS)
+    tasks.append(Task("connect", _connecting(channel), channel=channel, steps=credentials))
     if channel.verified_at is None:
         return [*tasks, *(Task(key, TaskState.BLOCKED, "connect", channel) for key in ("news", "live"))]
     is_registered = channel.urls_registered_at is not None or only_prompts(channel)
@@ -106,7 +136,8 @@ def setup_tasks(*, actor: Actor) -> list[Task]:
 def _connecting(channel: MpesaChannel) -> TaskState:
     if channel.verified_at is not None:
         return TaskState.DONE
-    if _last_run_failed(channel, ChannelRun.Kind.VERIFY):
+    is_any_refused = any(is_refused(channel, credential) for credential in Credential)
+    if is_any_refused or _last_run_failed(channel, ChannelRun.Kind.VERIFY):
         return TaskState.PROBLEM
     return TaskState.IN_PROGRESS if channel.secret_notes else TaskState.NOT_STARTED
 
@@ -131,8 +162,8 @@ def _leading(actor: Actor) -> MpesaChannel | None:
 class Blocker:
     """What is in the way of a live channel.
 
-    `key` is business_closed, not_connected, no_channel, keys, verify, register_urls, or problem, which alone does not
-    stop it.
+    `key` is business_closed, not_connected, no_channel, keys, refused, verify, register_urls, or problem, which alone
+    does not stop it.
     """
 
     key: str
@@ -166,8 +197,9 @@ def going_live(*, actor: Actor) -> GoingLive:
         blockers.append(Blocker("no_channel"))
     ready, active = [], []
     for channel in live:
-        missing = next((step.key for step in connection_steps(channel) if step.state == StepState.NOW), "")
-        if missing in {"keys", "verify", "register_urls"}:
+        now = next((step for step in connection_steps(channel) if step.state == StepState.NOW), None)
+        missing = "" if now is None else "refused" if now.is_refused else now.key
+        if missing in {"keys", "refused", "verify", "register_urls"}:
             blockers.append(Blocker(missing, channel))
         elif missing:
             ready.append(channel)

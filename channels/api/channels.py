@@ -120,6 +120,9 @@ class SavedSecretOutput(serializers.Serializer[queries.SavedSecret]):
     ends_in = serializers.CharField(allow_null=True, help_text="Its last four characters; never of a password.")
     saved_at = serializers.DateTimeField(allow_null=True)
     proved_at = serializers.DateTimeField(allow_null=True, help_text="When Safaricom last accepted it.")
+    refused_at = serializers.DateTimeField(
+        allow_null=True, help_text="When Safaricom refused it; null as long as it was never asked, or said yes since."
+    )
 
 
 class SavedSecretsOutput(serializers.Serializer[Any]):

@@ -1,6 +1,6 @@
 """Proving, registering and examining a channel: runs, and how they go on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.urls import path
@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from channels import runs
 from channels.api.channels import CHANNEL_ID, CHANNEL_PATH
+from channels.credentials import credential_of
 from channels.models import ChannelRun, MpesaChannel
 from tenants.errors import Invalid
 from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
@@ -53,13 +54,15 @@ class FailureOutput(serializers.Serializer[runs.Failure]):
 
 
 class RunOutput(serializers.Serializer[ChannelRun]):
-    """A run, step by step. `verified` and `registered` are null while undecided and where the run is not about it."""
+    """A run, step by step. `verified`, `registered` and `proved` are null while undecided and where the run is not
+    about it."""
 
     id = PublicIdField("run")
     kind = LowerCaseChoiceField(ChannelRun.Kind)
     state = LowerCaseChoiceField(ChannelRun.Status, source="status")
     verified = serializers.SerializerMethodField()
     registered = serializers.SerializerMethodField()
+    proved = serializers.SerializerMethodField(help_text="Of a run that proves one credential.")
     status = LowerCaseChoiceField(MpesaChannel.Status, source="channel.status", help_text="The channel's.")
     verification_details = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
@@ -72,6 +75,9 @@ class RunOutput(serializers.Serializer[ChannelRun]):
 
     def get_registered(self, run: ChannelRun) -> bool | None:
         return runs.outcome_of(run) if run.kind == ChannelRun.Kind.REGISTER_URLS else None
+
+    def get_proved(self, run: ChannelRun) -> bool | None:
+        return runs.outcome_of(run) if credential_of(run.kind) else None
 
     @extend_schema_field(VerificationOutput(allow_null=True))
     def get_verification_details(self, run: ChannelRun) -> Mapping[str, Any] | None:
@@ -137,6 +143,33 @@ class ChannelDoctor(_RunView):
     kind = ChannelRun.Kind.DOCTOR
 
 
+def _proof(summary: str) -> Callable[[type[_RunView]], type[_RunView]]:
+    return extend_schema(
+        tags=_TAG,
+        summary=summary,
+        parameters=[CHANNEL_ID, _WAIT],
+        request=None,
+        responses={200: RunOutput, 202: RunOutput} | refusals(400, 401, 403, 404, 409),
+    )
+
+
+@_proof("Prove the consumer key and secret alone")
+class ChannelProveKeys(_RunView):
+    kind = ChannelRun.Kind.PROVE_KEYS
+
+
+@_proof("Prove the passkey alone; no phone rings")
+class ChannelProvePasskey(_RunView):
+    kind = ChannelRun.Kind.PROVE_PASSKEY
+
+
+@_proof("Prove the API operator alone")
+class ChannelProveInitiator(_RunView):
+    """By a balance query. Verifying stays what makes a channel `verified`."""
+
+    kind = ChannelRun.Kind.PROVE_INITIATOR
+
+
 @extend_schema(tags=_TAG, parameters=[CHANNEL_ID, _RUN_ID])
 class ChannelRunDetail(APIView):
     @extend_schema(summary="Follow a run", responses={200: RunOutput} | refusals(401, 403, 404))
@@ -160,6 +193,9 @@ def _seconds_to_wait(request: Request) -> int:
 urlpatterns = [
     path(f"{CHANNEL_PATH}doctor/", ChannelDoctor.as_view()),
     path(f"{CHANNEL_PATH}verify/", ChannelVerify.as_view()),
+    path(f"{CHANNEL_PATH}prove-keys/", ChannelProveKeys.as_view()),
+    path(f"{CHANNEL_PATH}prove-passkey/", ChannelProvePasskey.as_view()),
+    path(f"{CHANNEL_PATH}prove-initiator/", ChannelProveInitiator.as_view()),
     path(f"{CHANNEL_PATH}register-urls/", ChannelRegisterUrls.as_view()),
     path(f"{CHANNEL_PATH}runs/<str:run_id>/", ChannelRunDetail.as_view()),
 ]

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from channels.models import Environment, MpesaChannel
+from channels.models import Credential, Environment, MpesaChannel
 from tenants.forms.base import PageForm
 
 _DIGITS = {"inputmode": "numeric", "autocomplete": "off", "class": "short"}
@@ -112,6 +112,13 @@ class InitiatorForm(PageForm):
     @property
     def details(self) -> dict[str, Any]:
         return _given(self, "initiator_name", "initiator_credential")
+
+
+QUESTIONS: Mapping[Credential, type[KeysForm] | type[PasskeyForm] | type[InitiatorForm]] = {
+    Credential.KEYS: KeysForm,
+    Credential.PASSKEY: PasskeyForm,
+    Credential.INITIATOR: InitiatorForm,
+}
 
 
 class SettingsForm(PageForm):

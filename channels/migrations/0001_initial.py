@@ -110,7 +110,7 @@ class Migration(migrations.Migration):
             name='ChannelRun',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('VERIFY', 'prove the credentials'), ('REGISTER_URLS', 'tell Safaricom where to report payments'), ('DOCTOR', 'examine everything that has to work')], max_length=16)),
+                ('kind', models.CharField(choices=[('VERIFY', 'prove the credentials'), ('REGISTER_URLS', 'tell Safaricom where to report payments'), ('DOCTOR', 'examine everything that has to work'), ('PROVE_KEYS', 'prove the consumer key and secret alone'), ('PROVE_PASSKEY', 'prove the passkey alone'), ('PROVE_INITIATOR', 'prove the API operator alone')], max_length=16)),
                 ('status', models.CharField(choices=[('PENDING', 'waiting for a worker, or working'), ('DONE', 'every step was taken'), ('FAILED', 'a step did not work; its advice says what to do')], default='PENDING', max_length=8)),
                 ('steps', models.JSONField(default=list)),
                 ('error_code', models.CharField(blank=True, max_length=48)),
@@ -124,7 +124,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [models.Index(condition=models.Q(('originator_conversation_id', ''), _negated=True), fields=['originator_conversation_id'], name='channel_run_originator'), models.Index(condition=models.Q(('conversation_id', ''), _negated=True), fields=['conversation_id'], name='channel_run_conversation')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'PENDING')), fields=('channel',), name='channel_run_one_at_a_time')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('kind__in', ['VERIFY', 'REGISTER_URLS', 'DOCTOR']), ('status', 'PENDING')), fields=('channel',), name='channel_run_one_at_a_time')],
             },
         ),
         migrations.CreateModel(

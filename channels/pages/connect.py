@@ -1,5 +1,5 @@
-"""Connecting a channel, one question to a page. From the number on each answer is saved on the channel at once, so one
-can go away and come back, on another device too: the channel's own page knows what is still asked."""
+"""Connecting a channel, one question to a page. From the number on each answer is saved on the channel and proved at
+once, so one can go away and come back, on another device too: the channel's own page knows what is still asked."""
 
 from typing import Any
 
@@ -13,12 +13,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.ids import public_id
-from channels import overview, queries, services
+from channels import overview, proofs, queries, services
 from channels.connection import is_connected_to
-from channels.forms.connect import InitiatorForm, KeysForm, NumberForm, PasskeyForm, SettingsForm
+from channels.credentials import is_refused
+from channels.forms.connect import QUESTIONS, NumberForm, SettingsForm
 from channels.mapping import DEFAULT, known_programs
-from channels.models import Environment, MpesaChannel
+from channels.models import Credential, Environment, MpesaChannel
 from channels.presets import PRESETS, Preset
+from channels.setup import next_question
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
 from tenants.permissions import Permission, require
@@ -86,54 +88,60 @@ def name_and_number(request: HttpRequest, kind: str, world: str) -> HttpResponse
 @sensitive_post_parameters("consumer_key", "consumer_secret")
 @require_http_methods(["GET", "POST"])
 def keys(request: HttpRequest, channel_id: str) -> HttpResponse:
-    return _question(request, channel_id, KeysForm, "channels/keys.html", then="channel-passkey")
+    return _question(request, channel_id, Credential.KEYS)
 
 
 @for_members
 @sensitive_post_parameters("passkey")
 @require_http_methods(["GET", "POST"])
 def passkey(request: HttpRequest, channel_id: str) -> HttpResponse:
-    return _question(request, channel_id, PasskeyForm, "channels/passkey.html", then="channel-initiator")
+    return _question(request, channel_id, Credential.PASSKEY)
 
 
 @for_members
 @sensitive_post_parameters("initiator_credential")
 @require_http_methods(["GET", "POST"])
 def initiator(request: HttpRequest, channel_id: str) -> HttpResponse:
-    return _question(request, channel_id, InitiatorForm, "channels/initiator.html", then="channel")
+    return _question(request, channel_id, Credential.INITIATOR)
 
 
-def _question(
-    request: HttpRequest,
-    channel_id: str,
-    ask: type[KeysForm] | type[PasskeyForm] | type[InitiatorForm],
-    template: str,
-    *,
-    then: str,
-) -> HttpResponse:
-    """Ask for credentials, save them, and go on to the next question; a channel that was proved once has none left."""
+def _question(request: HttpRequest, channel_id: str, credential: Credential) -> HttpResponse:
+    """Ask for a credential, save it, and show how it is proved."""
     actor = actor_of(request)
     channel = overview.channel_to_change(channel_id=id_in_url("ch", channel_id), actor=actor)
-    form = ask(
+    # What M-PESA refused is asked for again: trying it once more could lock an API operator.
+    form = QUESTIONS[credential](
         request.POST or None,
-        saved=frozenset(channel.secret_notes),
+        saved=frozenset() if is_refused(channel, credential) else frozenset(channel.secret_notes),
         initial={"initiator_name": channel.initiator_name},
     )
     if request.method == "POST" and form.is_valid():
         try:
-            services.change_channel(channel_id=channel.pk, actor=actor, now=timezone.now(), **form.details)
+            run = proofs.save_and_prove(
+                channel_id=channel.pk, credential=credential, actor=actor, now=timezone.now(), **form.details
+            )
         except DomainError as refusal:
             form.refuse(refusal)
         else:
-            messages.success(request, _("Saved."))
-            return redirect("channel" if channel.first_verified_at else then, channel_id)
+            if run is None:
+                messages.success(request, _("Saved. It is proved as soon as the keys are here."))
+                return redirect("channel-keys", channel_id)
+            return redirect("channel-run", channel_id, public_id("run", run.pk))
     context = {
         "form": form,
         "channel": channel,
         "secrets": queries.saved_secrets(channel),
-        "next_question": "" if channel.first_verified_at else then,
+        "skip_to": _skip_to(channel, credential),
     }
-    return render(request, template, context, status=form.status)
+    return render(request, f"channels/{credential.lower()}.html", context, status=form.status)
+
+
+def _skip_to(channel: MpesaChannel, credential: Credential) -> str:
+    """The route that passes a question over: to the next one, or to the channel; "" where there is no passing over."""
+    if channel.first_verified_at or credential == Credential.KEYS:
+        return ""
+    following = next_question(channel, after=credential)
+    return f"channel-{following.lower()}" if following else "channel"
 
 
 @for_members

@@ -7,9 +7,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.ids import public_id
-from channels import overview, runs
+from channels import overview, runs, setup
+from channels.credentials import PROOFS, credential_of
 from channels.models import ChannelRun
-from channels.setup import StepState, connection_steps
+from channels.pages.reading import credential_in_url
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.live import pace_s
 from tenants.permissions import Permission, permissions_of
@@ -24,6 +25,7 @@ def run(request: HttpRequest, channel_id: str, run_id: str) -> HttpResponse:
     """How far a run is. Asked by htmx it is the steps alone, which ask again until it has ended."""
     actor = actor_of(request)
     shown = runs.read_run(channel_id=id_in_url("ch", channel_id), run_id=id_in_url("run", run_id), actor=actor)
+    credential = credential_of(shown.kind)
     taken = sum(step["state"] not in {"waiting", "running"} for step in shown.steps)
     may = permissions_of(actor)
     context = {
@@ -32,10 +34,13 @@ def run(request: HttpRequest, channel_id: str, run_id: str) -> HttpResponse:
         "is_over": shown.status != ChannelRun.Status.PENDING,
         "failure": runs.failure_of(shown),
         "worked": runs.outcome_of(shown),
+        "credential": credential,
+        "question": f"channel-{credential.lower()}" if credential else "",
+        "next_question": setup.next_question(shown.channel, after=credential) if credential else None,
         "taken": taken,
         "all": len(shown.steps),
         "pace_s": pace_s(timezone.now() - shown.created_at),
-        "next_step": next((step.key for step in connection_steps(shown.channel) if step.state == StepState.NOW), ""),
+        "next_step": setup.next_step(shown.channel),
         "may_change": Permission.CHANNELS_CHANGE in may,
         "may_examine": Permission.MPESA_ASK in may,
     }
@@ -53,6 +58,13 @@ def verify(request: HttpRequest, channel_id: str) -> HttpResponse:
 @require_POST
 def register_urls(request: HttpRequest, channel_id: str) -> HttpResponse:
     return _start(request, channel_id, Kind.REGISTER_URLS)
+
+
+@for_members
+@require_POST
+def prove(request: HttpRequest, channel_id: str, credential: str) -> HttpResponse:
+    """Prove one credential once more, as it is saved."""
+    return _start(request, channel_id, PROOFS[credential_in_url(credential)])
 
 
 @for_members
@@ -77,6 +89,7 @@ def _start(request: HttpRequest, channel_id: str, kind: Kind) -> HttpResponse:
 urlpatterns = [
     path("channels/<str:channel_id>/verify/", verify, name="channel-verify"),
     path("channels/<str:channel_id>/register-urls/", register_urls, name="channel-register-urls"),
+    path("channels/<str:channel_id>/prove/<str:credential>/", prove, name="channel-prove"),
     path("channels/<str:channel_id>/doctor/", doctor, name="channel-doctor"),
     path("channels/<str:channel_id>/runs/<str:run_id>/", run, name="channel-run"),
 ]

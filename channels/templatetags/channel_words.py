@@ -28,6 +28,9 @@ _RUNS = {
     ChannelRun.Kind.VERIFY: gettext_lazy("Proving the credentials"),
     ChannelRun.Kind.REGISTER_URLS: gettext_lazy("Telling Safaricom where to report payments"),
     ChannelRun.Kind.DOCTOR: gettext_lazy("Examining the connection"),
+    ChannelRun.Kind.PROVE_KEYS: gettext_lazy("Proving the keys"),
+    ChannelRun.Kind.PROVE_PASSKEY: gettext_lazy("Proving the passkey"),
+    ChannelRun.Kind.PROVE_INITIATOR: gettext_lazy("Proving the API operator"),
 }
 _OUTCOMES = {
     ChannelRun.Status.PENDING: ("state-pending", gettext_lazy("Working")),

@@ -82,10 +82,20 @@ def test_a_channel_is_plugged_in_and_shown_without_its_secrets(client, simulator
     saved_at = {credential.pop("saved_at") for credential in credentials.values()}
     assert len(saved_at) == 1
     assert credentials == {
-        "consumer_key": {"saved": True, "ends_in": organisation["consumer_key"][-4:], "proved_at": None},
-        "consumer_secret": {"saved": True, "ends_in": organisation["consumer_secret"][-4:], "proved_at": None},
-        "passkey": {"saved": True, "ends_in": organisation["passkey"][-4:], "proved_at": None},
-        "initiator_credential": {"saved": True, "ends_in": None, "proved_at": None},
+        "consumer_key": {
+            "saved": True,
+            "ends_in": organisation["consumer_key"][-4:],
+            "proved_at": None,
+            "refused_at": None,
+        },
+        "consumer_secret": {
+            "saved": True,
+            "ends_in": organisation["consumer_secret"][-4:],
+            "proved_at": None,
+            "refused_at": None,
+        },
+        "passkey": {"saved": True, "ends_in": organisation["passkey"][-4:], "proved_at": None, "refused_at": None},
+        "initiator_credential": {"saved": True, "ends_in": None, "proved_at": None, "refused_at": None},
     }
     assert shown == {
         "name": "Moi Avenue",
@@ -286,6 +296,24 @@ def test_who_waits_for_what_fails_is_told_why_and_what_to_do(client, simulator, 
     assert [step["state"] for step in body["steps"]] == ["ok", "failed", *["skipped"] * 4]
     with tenant_context(acme):
         assert MpesaChannel.objects.get().verified_at is None
+
+
+def test_one_credential_is_proved_alone(client, simulator, worker, acme):
+    channel = created(client, simulator, passkey="not the passkey of this number")
+
+    keys = post(client, channel, "prove-keys/?wait=30").json()
+    passkey = post(client, channel, "prove-passkey/?wait=30").json()
+
+    assert (keys["kind"], keys["state"], keys["proved"], keys["verified"]) == ("prove_keys", "done", True, None)
+    assert [step["key"] for step in keys["steps"]] == ["access_token"]
+    assert (passkey["kind"], passkey["state"], passkey["proved"]) == ("prove_passkey", "failed", False)
+    assert (passkey["error"]["code"], passkey["status"]) == ("wrong_passkey", "configured")
+    shown = client.get(f"{URL}{channel['id']}/").json()
+    assert shown["credentials"]["consumer_key"]["refused_at"] is None
+    assert shown["credentials"]["consumer_key"]["proved_at"] is not None
+    assert shown["credentials"]["passkey"]["refused_at"] == passkey["finished_at"]
+    refused = post(client, channel, "prove-initiator/")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_configured")
 
 
 def test_who_waits_in_vain_gets_the_run_to_follow(client, channel):

@@ -81,6 +81,7 @@ PARAMETERS: dict[str, Callable[[Route, Belongings], object]] = {
     "world": lambda *_: "sandbox",
     "file": lambda *_: "code.png",
     "preset": lambda *_: "school",
+    "credential": lambda *_: "keys",
     # Whoever holds a real one of these may use it, so here are forged ones: the right name under a wrong signature.
     "token": lambda _, its: f"{its[HandOver].pk.hex}:1abcde:{'A' * 43}",
     "draft": lambda *_: "0" * 32,  # of payouts; nobody can guess one

@@ -1,5 +1,6 @@
 """A channel with everything its pages show: saved secrets, rules, runs that ended and one that has not, a problem."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,9 @@ class ConnectedChannel:
     failed: ChannelRun
     examined: ChannelRun
     under_way: ChannelRun
+    proved: ChannelRun
+    refused: ChannelRun
+    unanswered: ChannelRun
     problem: Problem
 
 
@@ -38,6 +42,7 @@ def furnish_channels(tenant: Tenant) -> ConnectedChannel:
         secret_notes={
             "consumer_key": {"ends_in": "4f2a", **saved},
             "consumer_secret": {"ends_in": "9c1d", **saved},
+            "passkey": {"ends_in": "77b1", **saved, "refused_at": now.isoformat()},
             "initiator_credential": {"ends_in": None, **saved},
         },
         initiator_name="apiop",
@@ -47,9 +52,11 @@ def furnish_channels(tenant: Tenant) -> ConnectedChannel:
     with tenant_context(tenant):
         refused = {"said": "Invalid", "meaning": "Safaricom refuses the keys.", "do_now": "Copy them.", "who": "you"}
         steps = [entry(key, "ok") for key in STEPS[ChannelRun.Kind.VERIFY]]
-        details = {"proved": [], "organisation_name": "", "codes": {}}
 
-        def run(kind: str, status: str, steps: list[dict[str, Any]], **more: Any) -> ChannelRun:
+        def run(
+            kind: str, status: str, steps: list[dict[str, Any]], *, proved: Sequence[str] = (), **more: Any
+        ) -> ChannelRun:
+            details = {"proved": list(proved), "organisation_name": "", "codes": {}}
             return ChannelRun.objects.create(
                 channel=channel, kind=kind, status=status, steps=steps, details=details, created_at=now, **more
             )
@@ -60,6 +67,9 @@ def furnish_channels(tenant: Tenant) -> ConnectedChannel:
             channel=channel,
             failed=run("VERIFY", "FAILED", failed, error_code="wrong_keys", finished_at=now),
             examined=run("DOCTOR", "DONE", [*failed[:2], entry("pull", "skipped")], finished_at=now),
+            proved=run("PROVE_KEYS", "DONE", steps[1:2], finished_at=now, proved=["consumer_key", "consumer_secret"]),
+            refused=run("PROVE_PASSKEY", "FAILED", [steps[1], entry("passkey", "failed", **refused)], finished_at=now),
+            unanswered=run("PROVE_INITIATOR", "DONE", [entry("account_balance", "warning", **refused)]),
             under_way=run("VERIFY", "PENDING", [steps[0], *to_come]),
             problem=Problem.objects.create(
                 channel=channel,

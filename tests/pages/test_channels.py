@@ -64,12 +64,18 @@ def test_a_till_is_connected_question_by_question(acme, person):
     assert (channel.name, channel.shortcode, channel.store_number) == ("Main shop", "522522", "600200")
     assert answer["Location"] == at(channel, "keys/")
 
-    answer = owner.post(at(channel, "keys/"), KEYS)
-    assert answer["Location"] == at(channel, "passkey/")
-    answer = owner.post(at(channel, "passkey/"), {"passkey": "the passkey 77b1"})
-    assert answer["Location"] == at(channel, "initiator/")
-    answer = owner.post(at(channel, "initiator/"), {"initiator_name": "apiop", "initiator_credential": "Safaricom999!"})
-    assert answer["Location"] == at(channel)
+    # Each answer is saved, and its proof begins.
+    questions = {
+        "keys/": KEYS,
+        "passkey/": {"passkey": "the passkey 77b1"},
+        "initiator/": {"initiator_name": "apiop", "initiator_credential": "Safaricom999!"},
+    }
+    for rest, given in questions.items():
+        answer = owner.post(at(channel, rest), given)
+        with tenant_context(acme):
+            run = ChannelRun.objects.latest("pk")
+        assert answer["Location"] == at(channel, f"runs/{public_id('run', run.pk)}/")
+        assert run.kind == f"PROVE_{rest.strip('/').upper()}"
     channel = fresh(acme, channel)
     assert (channel.consumer_key, channel.consumer_secret) == ("consumerkey4f2a", "consumersecret9c1d")
     assert (channel.passkey, channel.initiator_name) == ("thepasskey77b1", "apiop")
@@ -302,6 +308,71 @@ def test_a_new_address_needs_a_promise(acme, person, configured):
     assert fresh(acme, configured).callback_token != before
 
 
+def test_each_credential_is_proved_as_it_is_entered(acme, person, simulator, run_due):
+    organisation = simulator.open()
+    owner = person()
+    owner.post("/channels/new/paybill/sandbox/", {"name": "Shop", "shortcode": organisation["shortcode"]})
+    channel = only_channel(acme)
+
+    watched = run_at(owner.post(at(channel, "keys/"), {name: organisation[name] for name in KEYS}))
+    assert "<title>Working: Proving the keys" in text_of(owner.get(watched))
+    run_due()
+    page = text_of(owner.get(watched))
+    assert "<h2>Safaricom accepts the keys</h2>" in page
+    assert f'<a class="button" href="{at(channel, "passkey/")}">Next: the passkey</a>' in page
+
+    watched = run_at(owner.post(at(channel, "passkey/"), {"passkey": "not the passkey of this number"}))
+    run_due()
+    page = text_of(owner.get(watched))
+    assert "<h2>It did not work</h2>" in page
+    assert f'<a class="button" href="{at(channel, "passkey/")}">Back to the question</a>' in page
+    assert f'action="{at(channel, "prove/passkey/")}"' in page
+    for address in (at(channel), "/setup/"):
+        assert text_of(owner.get(address)).count("M-PESA refused this") == (2 if address != "/setup/" else 1)
+    question = text_of(owner.get(at(channel, "passkey/")))
+    assert "M-PESA refused this" in question
+    assert "Leave this empty to keep it" not in question
+    assert owner.post(at(channel, "passkey/"), {"passkey": ""}).status_code == 422
+
+    watched = run_at(owner.post(at(channel, "passkey/"), {"passkey": organisation["passkey"]}))
+    run_due()
+    page = text_of(owner.get(watched))
+    assert "<h2>Safaricom accepts the passkey</h2>" in page
+    assert "Next: the API operator" in page
+    assert f'href="{at(channel)}">Not now</a>' in text_of(owner.get(at(channel, "initiator/")))
+    page = text_of(owner.get(at(channel)))
+    assert "M-PESA refused this" not in page
+    assert page.count("proved <time") == 3
+    assert f'action="{at(channel, "verify/")}"' in page  # the gate is still to come
+    assert fresh(acme, channel).status == "CONFIGURED"
+
+
+def test_an_operator_that_gets_no_answer_is_saved_and_not_called_proved(acme, person, simulator, receiver, run_due):
+    organisation = simulator.open()
+    owner = person()
+    owner.post("/channels/new/paybill/sandbox/", {"name": "Shop", "shortcode": organisation["shortcode"]})
+    channel = only_channel(acme)
+    owner.post(at(channel, "keys/"), {name: organisation[name] for name in KEYS})
+    simulator.faults(channel.shortcode, {"fault": "maintenance", "on": ["account_balance"]})
+    given = {"initiator_name": "apiop", "initiator_credential": "Safaricom999!"}
+
+    watched = run_at(owner.post(at(channel, "initiator/"), given))
+    run_due()
+
+    page = text_of(owner.get(watched))
+    assert "<h2>It is saved, and could not be proved now</h2>" in page
+    assert "Safaricom accepts the API operator" not in page
+    assert 'value="apiop"' in text_of(owner.get(at(channel, "initiator/")))
+    assert run_at(owner.post(at(channel, "prove/initiator/"))) != watched
+
+
+def test_a_credential_that_is_none_is_not_proved(acme, person, configured):
+    assert person().post(at(configured, "prove/shoe-size/")).status_code == 404
+    assert person().post(at(configured, "prove/passkey/")).status_code == 409
+    with tenant_context(acme):
+        assert not ChannelRun.objects.exists()
+
+
 def test_a_number_is_proved_registered_and_switched_on_by_its_buttons(acme, person, simulator, run_due):
     organisation = simulator.open()
     owner = person()
@@ -370,7 +441,7 @@ def test_a_clerk_looks_and_changes_nothing(acme, person, configured):
     assert configured.callback_token not in page
     assert "Show the addresses" not in page
     assert "/channels/new/" not in text_of(clerk.get("/channels/"))
-    for rest in ("verify/", "register-urls/", "activate/", "doctor/", "rules/save/"):
+    for rest in ("verify/", "prove/keys/", "register-urls/", "activate/", "doctor/", "rules/save/"):
         assert clerk.post(at(configured, rest)).status_code == 403
     for rest in ("keys/", "passkey/", "initiator/", "settings/", "switch-off/", "new-path/"):
         assert clerk.get(at(configured, rest)).status_code == 403
@@ -387,7 +458,7 @@ def test_the_rival_finds_nothing(acme, rival, browser, member_of):
     run = f"runs/{public_id('run', connected.failed.pk)}/"
     for rest in ("", "keys/", "settings/", "doctor/", "rules/", "rules.json", "qr/", run):
         assert rivals.get(at(connected.channel, rest)).status_code == 404
-    for rest in ("verify/", "register-urls/", "activate/", "rules/save/"):
+    for rest in ("verify/", "prove/keys/", "register-urls/", "activate/", "rules/save/"):
         assert rivals.post(at(connected.channel, rest)).status_code == 404
     dismiss = f"/problems/{public_id('prob', connected.problem.pk)}/dismiss/"
     assert rivals.post(dismiss).status_code == 404

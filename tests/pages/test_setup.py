@@ -106,6 +106,20 @@ def test_a_refusal_of_safaricom_is_a_problem(acme, person):
     assert guide(person)[2] == "There is a problem"
 
 
+def test_a_refused_credential_is_named_in_the_guide_and_in_the_way(acme, person):
+    refused = SAVED | {"refused_at": "2026-11-01T08:01:00+00:00"}
+    channel = live(acme, secret_notes=KEYS | {"passkey": refused}, status="CONFIGURED")
+
+    page = person().get("/setup/").content.decode()
+
+    assert badges(page)[2] == "There is a problem"
+    assert 'Passkey: <span class="badge bad">M-PESA refused this</span>' in page
+    assert page.count("M-PESA refused this") == 1
+    blockers = person().get("/go-live/").content.decode()
+    assert "M-PESA refused a credential that is saved." in blockers
+    assert f'action="/channels/{public_id("ch", channel.pk)}/verify/"' not in blockers
+
+
 def test_the_guide_is_for_who_can_do_it(person):
     assert person(Role.MANAGER).get("/setup/").status_code == 403
     assert 'href="/setup/"' not in person(Role.USER).get("/channels/").content.decode()
