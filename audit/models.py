@@ -15,6 +15,7 @@ class AuditRow(models.Model):
         PERSON = "PERSON", "a person of the business"
         OPERATOR = "OPERATOR", "an operator of the platform"
         KEY = "KEY", "an API key"
+        LINK = "LINK", "somebody with a link that is for one thing"
         SYSTEM = "SYSTEM", "the platform itself"
 
     id = UUIDv7Field(primary_key=True, prefix="aud")

@@ -12,6 +12,8 @@ _NAMED_SECRET = re.compile(
     rf"['\"]?\s*[=:]\s*['\"]?)(?!{re.escape(HIDDEN)})[^\s'\",;&}})]+"
 )
 _SECRETS = [
+    # The path of a link to a question.
+    (re.compile(r"(/link/)[A-Za-z0-9_-]{20,}"), r"\1(token)"),
     # The path that Safaricom calls, and its token by itself: 29 characters of its own alphabet.
     (re.compile(r"(/h/)[^/\s?#'\"]+"), r"\1(token)"),
     # A member's own page, and the link by which a customer joins.

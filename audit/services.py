@@ -23,6 +23,7 @@ class Actor:
     """Who decides: travels from the door through the service into the audit trail.
 
     `role` is the membership's role (`org_admin`, `manager`, `user`), `super_admin` for operators, empty for the system.
+    `scope` is the one thing that a link is for, as `tenants.permissions.require` is asked for it; else empty.
     """
 
     kind: AuditRow.ActorKind
@@ -31,6 +32,7 @@ class Actor:
     role: str = ""
     address: str = ""
     user_agent: str = ""
+    scope: str = ""
 
 
 def system_actor(label: str) -> Actor:

@@ -1,10 +1,11 @@
 """What a business copies from Safaricom's portals, one credential at a time: its columns, the steps that prove it, and
 what a run that ended says about it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from uuid import UUID
 
-from channels.models import ChannelRun, Credential, MpesaChannel
+from channels.models import ChannelRun, Credential, MpesaChannel, StepLink
 
 Kind = ChannelRun.Kind
 
@@ -54,6 +55,15 @@ def is_refused(channel: MpesaChannel, credential: Credential) -> bool:
     return any(channel.secret_notes.get(name, {}).get("refused_at") for name in secrets_of(credential))
 
 
+def scope_of(channel_id: UUID, columns: Collection[str]) -> str:
+    """How `require` is asked to let somebody change these columns of a channel: as one credential of it, else as no
+    single thing ("")."""
+    for credential, known in COLUMNS.items():
+        if columns and set(columns) <= set(known):
+            return f"channel:{channel_id}:{credential}"
+    return ""
+
+
 def as_saved(channel: MpesaChannel, credential: Credential) -> dict[str, str | None]:
     """What a proof is about: once it has changed, the proof says nothing. Holds no secret."""
     names = sorted(secrets_of(Credential.KEYS) | secrets_of(credential))
@@ -76,3 +86,16 @@ def note_verdict(channel: MpesaChannel, run: ChannelRun, *, now: datetime) -> No
             note |= {"proved_at": now.isoformat(), "refused_at": None}
         elif name in refused:
             note["refused_at"] = now.isoformat()
+
+
+def end_links(run: ChannelRun, *, now: datetime) -> None:
+    """End the channel's open links to what a run was asked to prove, and did: nobody is to enter it any more.
+
+    Called with the channel locked. The doctor, who looks every night, ends none.
+    """
+    credential = credential_of(run.kind)
+    asked = {credential} if credential else set(Credential) if run.kind == Kind.VERIFY else set()
+    proved = [each for each in asked if secrets_of(each) <= set(run.details["proved"])]
+    links = StepLink.objects.filter(channel_id=run.channel_id, used_at=None, withdrawn_at=None)
+    links.filter(credential__in=proved, run=run).update(used_at=now)
+    links.filter(credential__in=proved).update(withdrawn_at=now)

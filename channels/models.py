@@ -1,4 +1,5 @@
 import re
+from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
@@ -192,6 +193,39 @@ class ChannelRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.status}"
+
+
+class StepLink(models.Model):
+    """One question of connecting a channel, handed to somebody without a place here, by a link that only they hold.
+
+    Open until it expires, is withdrawn, or what it asks for was proved; what it opens is `channels.links`' to say.
+    """
+
+    id = UUIDv7Field(primary_key=True, prefix="link")
+    channel = models.ForeignKey(MpesaChannel, models.CASCADE, related_name="links")
+    credential = models.CharField(max_length=9, choices=Credential.choices)
+    token_hash = models.BinaryField(unique=True, max_length=32)  # SHA-256; the token itself is shown once
+    for_name = models.CharField(max_length=80, blank=True)  # who it was made for, as a note
+    made_by = models.CharField(max_length=254)
+    run = models.ForeignKey(ChannelRun, models.SET_NULL, null=True, related_name="links")  # the last proof through it
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(used_at=None) | Q(withdrawn_at=None), name="step_link_ends_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"link for the {self.credential.lower()}"
+
+    def state_at(self, moment: datetime) -> str:
+        """`open`, `used`, `withdrawn` or `expired`."""
+        if self.used_at or self.withdrawn_at:
+            return "used" if self.used_at else "withdrawn"
+        return "open" if moment < self.expires_at else "expired"
 
 
 class SmsMessage(models.Model):

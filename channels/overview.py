@@ -1,16 +1,18 @@
 """What pages show of channels beside their columns."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count
 
 from audit.services import Actor
-from channels.models import ChannelRun, MpesaChannel, Problem
+from channels.links import links_of
+from channels.models import ChannelRun, MpesaChannel, Problem, StepLink
 from channels.problems import problems
 from channels.queries import SavedSecret, read_channel, saved_secrets, shown_callback_urls
 from channels.setup import ConnectionStep, StepState, connection_steps
-from tenants.permissions import Permission, require
+from tenants.permissions import ROLES, Permission, require
 
 _RUNS = 5
 
@@ -30,6 +32,7 @@ class Overview:
     steps: list[ConnectionStep]
     problems: list[Problem]
     runs: list[ChannelRun]  # the newest first
+    links: list[tuple[StepLink, str]]  # for administrators: questions that were sent to others, with their state
 
     @property
     def next_step(self) -> str:
@@ -41,7 +44,7 @@ class Overview:
         return next((run for run in self.runs if run.status == ChannelRun.Status.PENDING), None)
 
 
-def overview_of(*, channel_id: UUID, actor: Actor) -> Overview:
+def overview_of(*, channel_id: UUID, actor: Actor, now: datetime) -> Overview:
     """Everything about one channel, and never a secret.
 
     :raises ChannelNotFound: if the business has none such.
@@ -55,6 +58,7 @@ def overview_of(*, channel_id: UUID, actor: Actor) -> Overview:
         connection_steps(channel),
         list(is_open.order_by("-pk")[:10]),
         list(channel.runs.order_by("-pk")[:_RUNS]),
+        links_of(channel, now=now) if actor.role in ROLES[Permission.CHANNELS_CHANGE] else [],
     )
 
 

@@ -28,12 +28,15 @@ from audit.ids import public_id
 from audit.services import Actor, system_actor
 from channels import doctor, tasks
 from channels.credentials import (
+    COLUMNS,
     PROOF_STEPS,
     as_saved,
     credential_of,
+    end_links,
     is_proved,
     is_saved,
     note_verdict,
+    scope_of,
 )
 from channels.daraja.explanations import Who
 from channels.daraja.payloads import AsyncResult, QueueTimeout
@@ -100,7 +103,8 @@ def request_run(*, channel_id: UUID, kind: Kind, actor: Actor, now: datetime) ->
     :raises RunInProgress: if a run of another kind is under way; proofs wait for nothing.
     """
     credential = credential_of(kind)
-    require(actor, Permission.MPESA_ASK if kind == Kind.DOCTOR else Permission.CHANNELS_CHANGE)
+    scope = scope_of(channel_id, COLUMNS[credential]) if credential else ""
+    require(actor, Permission.MPESA_ASK if kind == Kind.DOCTOR else Permission.CHANNELS_CHANGE, scope=scope)
     channel = lock_channel(channel_id)
     if kind != Kind.DOCTOR:
         require_steps_before(channel, "verify" if credential else kind.lower())
@@ -299,6 +303,7 @@ def _take_in_late(run: ChannelRun, finding: Finding) -> None:
         now = timezone.now()
         note_verdict(channel, run, now=now)
         settle(channel)
+        end_links(run, now=now)
         if run.kind == Kind.DOCTOR:
             doctor.note_findings(channel=channel, run=run, now=now)
 
@@ -315,6 +320,7 @@ def _end(run_id: UUID, key: str = "", failure: Finding | None = None) -> None:
         key, failure = _next_key(run), _conclude(run, channel, now=now)
     if failure is None:
         run.status = Status.DONE
+        end_links(run, now=now)
     else:
         run.status, run.error_code = Status.FAILED, failure.code
         _note(run, key, failure)
@@ -382,7 +388,7 @@ def _is_outdated(run: ChannelRun, channel: MpesaChannel) -> bool:
     if run.kind == Kind.REGISTER_URLS:
         return registration_is_outdated(run, channel)
     if credential := credential_of(run.kind):
-        return as_saved(channel, credential) != run.details["about"]
+        return bool(as_saved(channel, credential) != run.details["about"])
     return channel.configured_at is not None and channel.configured_at > run.created_at
 
 

@@ -16,6 +16,7 @@ import audit.services
 from audit.services import Actor
 from channels import tasks
 from channels.connection import is_connected_to
+from channels.credentials import scope_of
 from channels.details import FIXED, PROVED, REGISTERED, ChannelDetails, enter
 from channels.models import Environment, MpesaChannel, Problem
 from channels.signals import channel_activated
@@ -121,7 +122,8 @@ def change_channel(
     :raises ShortcodeTaken: if another channel of the business has one of the numbers.
     :raises NeedsAPrimary: if the primary channel would no longer be it; make another one primary instead.
     """
-    require(actor, Permission.CHANNELS_CHANGE)
+    is_only_details = environment is None and is_primary is None
+    require(actor, Permission.CHANNELS_CHANGE, scope=scope_of(channel_id, details) if is_only_details else "")
     _wait_for_others()
     channel = lock_channel(channel_id)
     if environment is not None and environment != channel.environment:

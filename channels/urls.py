@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 from channels.api import channels, problems, qr, runs
 from channels.pages import channels as channel_pages
-from channels.pages import connect, mapping, practice, practice_home, setting_up, setup, sms, transfer
+from channels.pages import connect, links, mapping, practice, practice_home, setting_up, setup, sms, transfer
 from channels.pages import problems as problem_pages
 from channels.pages import qr as qr_pages
 from channels.pages import runs as run_pages
@@ -27,6 +27,7 @@ business_urlpatterns = [
     *setup.urlpatterns,
     *connect.urlpatterns,
     *setting_up.urlpatterns,
+    *links.urlpatterns,
     *transfer.urlpatterns,
     *channel_pages.urlpatterns,
     *run_pages.urlpatterns,

@@ -17,6 +17,8 @@ INVITATIONS_PER_HOUR = 60  # of one business
 PROOFS_PER_HOUR = 20  # wrong passwords and codes of one person who is signed in
 OWN_CLAIMS_PER_HOUR = 10  # receipts tried by one member on their own page
 JOINS_PER_HOUR = 30  # asked for by one caller, for any number: many phones share a mobile network's address
+STEP_LINKS_PER_HOUR = 60  # links to a question that open nothing, tried by one caller
+STEP_ANSWERS_PER_HOUR = 10  # through one such link: M-PESA locks an operator after a few wrong passwords
 RESETS_PER_HOUR = 30  # asked for by one caller, for any person
 RESET_MAILS_PER_HOUR = 5  # to one person
 
@@ -65,6 +67,8 @@ def _limit(door: str) -> int:
     own = {
         "invitation": INVITATIONS_PER_HOUR,
         "prove_again": PROOFS_PER_HOUR,
+        "step_link": STEP_LINKS_PER_HOUR,
+        "step_answer": STEP_ANSWERS_PER_HOUR,
         "own_claim": OWN_CLAIMS_PER_HOUR,
         "join": JOINS_PER_HOUR,
         "password_reset": RESETS_PER_HOUR,

@@ -119,15 +119,21 @@ class NotOperator(NotPermitted):
     code = "operators_only"
 
 
-def require(actor: Actor, permission: Permission) -> None:
+def require(actor: Actor, permission: Permission, *, scope: str = "") -> None:
     """Let the actor pass, in the present tenant, or say why not.
 
-    :raises NotPermitted: if the actor's role does not carry the permission.
+    `scope` names the single thing that is about to be done, where links can be made for it. Who comes by a link has no
+    role: they pass where that is the very thing their link is for, and nowhere else.
+
+    :raises NotPermitted: if the actor's role does not carry the permission, or their link is for something else.
     :raises BusinessClosed: if it would change something and the business is suspended, closed or still being made.
     """
     if actor.kind == AuditRow.ActorKind.SYSTEM:
         return
-    if actor.role not in ROLES[permission]:
+    if actor.kind == AuditRow.ActorKind.LINK:
+        if not scope or actor.scope != scope:
+            raise NotPermitted(_("This link is for something else."))
+    elif actor.role not in ROLES[permission]:
         raise NotPermitted(
             _("Your role in this business does not let you %(what)s. Ask an administrator.")
             % {"what": LABELS[permission]}

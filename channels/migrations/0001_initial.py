@@ -149,4 +149,23 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(condition=models.Q(('closed_at', None)), fields=('channel', 'kind', 'subject'), name='problem_open_once')],
             },
         ),
+        migrations.CreateModel(
+            name='StepLink',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('credential', models.CharField(choices=[('KEYS', 'consumer key and secret'), ('PASSKEY', 'passkey'), ('INITIATOR', 'API operator')], max_length=9)),
+                ('token_hash', models.BinaryField(max_length=32, unique=True)),
+                ('for_name', models.CharField(blank=True, max_length=80)),
+                ('made_by', models.CharField(max_length=254)),
+                ('created_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField()),
+                ('used_at', models.DateTimeField(null=True)),
+                ('withdrawn_at', models.DateTimeField(null=True)),
+                ('channel', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='channels.mpesachannel')),
+                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='links', to='channels.channelrun')),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('used_at', None), ('withdrawn_at', None), _connector='OR'), name='step_link_ends_once')],
+            },
+        ),
     ]

@@ -36,7 +36,7 @@ def channels(request: HttpRequest) -> HttpResponse:
 @require_safe
 def channel(request: HttpRequest, channel_id: str) -> HttpResponse:
     actor = actor_of(request)
-    shown = overview.overview_of(channel_id=id_in_url("ch", channel_id), actor=actor)
+    shown = overview.overview_of(channel_id=id_in_url("ch", channel_id), actor=actor, now=timezone.now())
     may = permissions_of(actor)
     context = {
         "channel": shown.channel,

@@ -130,6 +130,7 @@ def _question(request: HttpRequest, channel_id: str, credential: Credential) -> 
     context = {
         "form": form,
         "channel": channel,
+        "credential": credential,
         "secrets": queries.saved_secrets(channel),
         "skip_to": _skip_to(channel, credential),
     }

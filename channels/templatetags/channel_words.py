@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from channels.mapping import DEFAULT, normalise
-from channels.models import ChannelRun, MpesaChannel
+from channels.models import ChannelRun, Credential, MpesaChannel
 from channels.status import Status
 
 register = template.Library()
@@ -23,6 +23,11 @@ _KINDS = {
     MpesaChannel.Kind.PAYBILL: gettext_lazy("PayBill"),
     MpesaChannel.Kind.TILL: gettext_lazy("Till"),
     MpesaChannel.Kind.BUY_GOODS: gettext_lazy("Buy Goods"),
+}
+_CREDENTIALS = {
+    Credential.KEYS: gettext_lazy("Consumer key and secret"),
+    Credential.PASSKEY: gettext_lazy("Passkey"),
+    Credential.INITIATOR: gettext_lazy("API operator"),
 }
 _RUNS = {
     ChannelRun.Kind.VERIFY: gettext_lazy("Proving the credentials"),
@@ -87,6 +92,12 @@ def run_status(run: ChannelRun) -> dict[str, Any]:
 def kind_word(channel: MpesaChannel) -> str:
     """`PayBill`, `Till` or `Buy Goods`"""
     return str(_KINDS[MpesaChannel.Kind(channel.kind)])
+
+
+@register.filter
+def credential_word(credential: str) -> str:
+    """`Consumer key and secret`, `Passkey` or `API operator`"""
+    return str(_CREDENTIALS[Credential(credential)])
 
 
 @register.filter

@@ -7,7 +7,7 @@ from django.utils.translation import pgettext_lazy
 # Each with what stands before the dot of its actions.
 AREAS: dict[str, tuple[Promise, frozenset[str]]] = {
     "people": (_("People and sign-in"), frozenset({"person", "invitation", "member", "operator"})),
-    "channels": (_("Channels"), frozenset({"channel", "callback", "problem"})),
+    "channels": (_("Channels"), frozenset({"channel", "callback", "problem", "step_link"})),
     "money_in": (
         _("Money in"),
         frozenset(
@@ -86,6 +86,8 @@ _SENTENCES: dict[str, Promise] = {
     "standing_order.cancelled": _("Cancelled a standing order"),
     "standing_order.requested": _("Asked for a standing order"),
     "statement.given": _("Gave a statement to be loaded"),
+    "step_link.made": _("Sent a step of connecting a channel to somebody"),
+    "step_link.withdrawn": _("Withdrew a link to a step of connecting a channel"),
     "statement.loaded": _("Loaded a statement"),
     "status.asked": _("Asked M-PESA about a payment"),
 }
@@ -93,6 +95,7 @@ _SENTENCES: dict[str, Promise] = {
 ACTOR_KINDS: dict[str, Promise] = {
     "OPERATOR": _("Operator of Tuzo"),
     "KEY": _("API key"),
+    "LINK": _("By a link"),
     "SYSTEM": pgettext_lazy("who decided", "Tuzo by itself"),
 }
 

@@ -18,6 +18,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
             "your page is https://acme.tuzo.example/m/(token)/ Keep",
         ),
         ("GET /join/sent/ 200", "GET /join/sent/ 200"),
+        (f"GET /link/{CANARY}-_4f2a/progress/ 200", "GET /link/(token)/progress/ 200"),
         (f"route of {TOKEN} changed", "route of (token) changed"),
         (f"Authorization: Bearer {CANARY}", "Authorization: Bearer (hidden)"),
         (f"{{'Authorization': 'Basic {CANARY}=='}}", "{'Authorization': 'Basic (hidden)'}"),

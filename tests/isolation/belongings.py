@@ -15,7 +15,16 @@ import audit.services
 from audit.ids import public_id
 from audit.models import AuditEntry, AuditRow, PlatformAuditEntry
 from audit.services import Actor
-from channels.models import ChannelRun, IdempotencyKey, KeptDraft, MpesaChannel, Problem, SmsMessage
+from channels.models import (
+    ChannelRun,
+    Credential,
+    IdempotencyKey,
+    KeptDraft,
+    MpesaChannel,
+    Problem,
+    SmsMessage,
+    StepLink,
+)
 from loyalty.models import (
     AccrualRule,
     JoinLink,
@@ -200,6 +209,13 @@ class Belongings:
             ),
             ChannelRun.objects.create(
                 channel=channel, kind=ChannelRun.Kind.VERIFY, status=ChannelRun.Status.PENDING, created_at=now
+            ),
+            StepLink.objects.create(
+                channel=channel,
+                credential=Credential.KEYS,
+                token_hash=self.tenant.pk.bytes * 2,
+                created_at=now,
+                expires_at=now + timedelta(days=1),
             ),
             SmsMessage.objects.create(
                 dedup_key="x", phone_number="254712345126", environment=channel.environment, due_at=now, created_at=now

@@ -19,7 +19,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from audit.ids import public_id
-from channels.models import ChannelRun, MpesaChannel, Problem
+from channels.models import ChannelRun, MpesaChannel, Problem, StepLink
 from loyalty.models import Member, Program, Reward
 from payments.models import (
     AllowedReceiver,
@@ -82,6 +82,7 @@ PARAMETERS: dict[str, Callable[[Route, Belongings], object]] = {
     "file": lambda *_: "code.png",
     "preset": lambda *_: "school",
     "credential": lambda *_: "keys",
+    "link_id": lambda _, its: its.id("link", StepLink),
     # Whoever holds a real one of these may use it, so here are forged ones: the right name under a wrong signature.
     "token": lambda _, its: f"{its[HandOver].pk.hex}:1abcde:{'A' * 43}",
     "draft": lambda *_: "0" * 32,  # of payouts; nobody can guess one
@@ -127,6 +128,8 @@ OPEN_TO_ALL = {
         "sign-out/",
         "look/",
         "hand-over/<str:token>/",
+        "link/<str:token>/",
+        "link/<str:token>/progress/",
         "m/<str:token>/",
         "m/<str:token>/leave/",
         "join/",
@@ -218,6 +221,7 @@ def fields(acmes: Belongings, rivals: Belongings) -> dict[str, object]:
         "consented": True,
         "points": 1,
         "note": "a note",
+        "for_name": "A Thief",
         "rows": [{"phone_number": "0712 345 126", "amount": 10}],
         "kind": "phone",
         "purpose": "business",

@@ -101,6 +101,18 @@ def _run_id(name: str) -> Callable[[Cast], dict[str, str]]:
     return lambda cast: _channel_id(cast) | {"run_id": _id("run", getattr(cast.connected, name))}
 
 
+def _passkey(cast: Cast) -> dict[str, str]:
+    return _channel_id(cast) | {"credential": "passkey"}
+
+
+def _open_link(cast: Cast) -> dict[str, str]:
+    return {"token": cast.connected.link}
+
+
+def _used_link(cast: Cast) -> dict[str, str]:
+    return {"token": cast.connected.used_link}
+
+
 def _batch_id(cast: Cast) -> dict[str, str]:
     return {"batch_id": _id("pbat", cast.sent.released)}
 
@@ -202,6 +214,12 @@ PAGES = [
     Page("channel-keys", roles=ADMINISTRATORS, arguments=_channel_id),
     Page("channel-passkey", roles=ADMINISTRATORS, arguments=_channel_id),
     Page("channel-initiator", roles=ADMINISTRATORS, arguments=_channel_id),
+    Page(
+        "channel-send-step", roles=ADMINISTRATORS, arguments=lambda cast: _channel_id(cast) | {"credential": "passkey"}
+    ),
+    Page("step-link", roles=(), arguments=_open_link),
+    Page("step-link-progress", roles=(), arguments=_used_link),
+    Page("step-link-progress", roles=(), arguments=_used_link, asked_by_htmx=True),
     Page("channel-settings", roles=ADMINISTRATORS, arguments=_channel_id),
     Page("channel-switch-off", roles=ADMINISTRATORS, arguments=_channel_id),
     Page("channel-new-path", roles=ADMINISTRATORS, arguments=_channel_id),
@@ -282,6 +300,7 @@ NOT_PAGES = {
     "channel-activate",
     "channel-verify",
     "channel-prove",
+    "channel-link-withdraw",
     "channel-register-urls",
     "channel-rule-set",
     "channel-rule-remove",

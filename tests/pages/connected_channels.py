@@ -8,9 +8,12 @@ from typing import Any
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
-from channels.models import ChannelRun, Environment, MpesaChannel, Problem
+from audit.ids import new_id
+from channels.links import LINK_LASTS
+from channels.models import ChannelRun, Credential, Environment, MpesaChannel, Problem, StepLink
 from channels.steps import STEPS
 from tenants.models import Tenant
+from tenants.routes import hash_token
 from tests.factories import make_channel
 
 
@@ -23,6 +26,8 @@ class ConnectedChannel:
     proved: ChannelRun
     refused: ChannelRun
     unanswered: ChannelRun
+    link: str  # the token of one that is open
+    used_link: str  # of one whose answer was proved just now
     problem: Problem
 
 
@@ -61,14 +66,31 @@ def furnish_channels(tenant: Tenant) -> ConnectedChannel:
                 channel=channel, kind=kind, status=status, steps=steps, details=details, created_at=now, **more
             )
 
+        def link(for_name: str, **more: Any) -> str:
+            token = new_id().hex
+            StepLink.objects.create(
+                channel=channel,
+                credential=Credential.KEYS,
+                token_hash=hash_token(token),
+                for_name=for_name,
+                made_by="wanjiku@acme.example",
+                created_at=now,
+                expires_at=now + LINK_LASTS,
+                **more,
+            )
+            return token
+
+        proved = run("PROVE_KEYS", "DONE", steps[1:2], finished_at=now, proved=["consumer_key", "consumer_secret"])
         to_come = [entry(step["key"], "waiting") for step in steps[1:]]
         failed = [steps[0], entry("access_token", "failed", **refused), *to_come[1:]]
         return ConnectedChannel(
             channel=channel,
             failed=run("VERIFY", "FAILED", failed, error_code="wrong_keys", finished_at=now),
             examined=run("DOCTOR", "DONE", [*failed[:2], entry("pull", "skipped")], finished_at=now),
-            proved=run("PROVE_KEYS", "DONE", steps[1:2], finished_at=now, proved=["consumer_key", "consumer_secret"]),
+            proved=proved,
             refused=run("PROVE_PASSKEY", "FAILED", [steps[1], entry("passkey", "failed", **refused)], finished_at=now),
+            link=link("Otieno from the bank"),
+            used_link=link("", used_at=now, run=proved),
             unanswered=run("PROVE_INITIATOR", "DONE", [entry("account_balance", "warning", **refused)]),
             under_way=run("VERIFY", "PENDING", [steps[0], *to_come]),
             problem=Problem.objects.create(
