@@ -78,6 +78,13 @@ def is_proved(run: ChannelRun) -> bool:
     return credential is not None and secrets_of(credential) <= set(run.details["proved"])
 
 
+def to_blame(run: ChannelRun) -> Credential | None:
+    """Which credential is to be entered again for a run that failed: the one that was refused, else the one that it
+    was about; None where it failed of something else."""
+    refused = set(_REFUSALS.get(run.error_code, ()))
+    return next((each for each in Credential if secrets_of(each) & refused), credential_of(run.kind))
+
+
 def note_verdict(channel: MpesaChannel, run: ChannelRun, *, now: datetime) -> None:
     """Write beside the channel's secrets, unsaved, which of them a run found to be right or wrong."""
     refused = {name for code in run.details["codes"].values() for name in _REFUSALS.get(code, ())}

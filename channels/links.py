@@ -75,7 +75,7 @@ class NewLink:
 
 @transaction.atomic
 def make_link(*, channel_id: UUID, credential: Credential, actor: Actor, now: datetime, for_name: str = "") -> NewLink:
-    """Make a link to one question of a channel, for somebody to be sent to.
+    """Make a link to one question of a channel, to be sent to somebody.
 
     :raises NotConfigured: if the keys come first, or the channel's number.
     :raises TooManyLinks: if `MOST_OPEN` of this channel are open.

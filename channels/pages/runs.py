@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from audit.ids import public_id
 from channels import overview, runs, setup
-from channels.credentials import PROOFS, credential_of
+from channels.credentials import PROOFS, credential_of, to_blame
 from channels.models import ChannelRun
 from channels.pages.reading import credential_in_url
 from tenants.pages.edges import actor_of, for_members
@@ -25,7 +25,7 @@ def run(request: HttpRequest, channel_id: str, run_id: str) -> HttpResponse:
     """How far a run is. Asked by htmx it is the steps alone, which ask again until it has ended."""
     actor = actor_of(request)
     shown = runs.read_run(channel_id=id_in_url("ch", channel_id), run_id=id_in_url("run", run_id), actor=actor)
-    credential = credential_of(shown.kind)
+    credential, blamed = credential_of(shown.kind), to_blame(shown)
     taken = sum(step["state"] not in {"waiting", "running"} for step in shown.steps)
     may = permissions_of(actor)
     context = {
@@ -35,7 +35,7 @@ def run(request: HttpRequest, channel_id: str, run_id: str) -> HttpResponse:
         "failure": runs.failure_of(shown),
         "worked": runs.outcome_of(shown),
         "credential": credential,
-        "question": f"channel-{credential.lower()}" if credential else "",
+        "question": f"channel-{blamed.lower()}" if blamed else "",
         "next_question": setup.next_question(shown.channel, after=credential) if credential else None,
         "taken": taken,
         "all": len(shown.steps),

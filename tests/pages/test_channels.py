@@ -414,6 +414,13 @@ def test_wrong_keys_end_with_what_to_do(acme, person, simulator, run_due):
     assert "Try again" in page
     assert fresh(acme, channel).status == "CONFIGURED"
 
+    # The passkey's proof, too, leads to what is at fault.
+    watched = run_at(owner.post(at(channel, "passkey/"), {"passkey": organisation["passkey"]}))
+    run_due()
+    page = text_of(owner.get(watched))
+    assert f'<a class="button" href="{at(channel, "keys/")}">Back to the question</a>' in page
+    assert f'action="{at(channel, "prove/passkey/")}"' in page
+
 
 def test_the_doctor_is_asked_by_a_manager_and_its_last_words_stay(acme, person):
     connected = furnish_channels(acme)
