@@ -21,6 +21,7 @@ from channels.details import FIXED, PROVED, REGISTERED, ChannelDetails, enter
 from channels.models import Environment, MpesaChannel, Problem
 from channels.signals import channel_activated
 from channels.status import NotActive, Status, require_steps_before, status_of
+from tenants.demo import require_not_demo
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.models import CallbackRoute, ProductionShortcode, TenantActivity
 from tenants.permissions import Permission, require
@@ -72,8 +73,11 @@ def create_channel(
 
     :raises Invalid: with a sentence for each field that can't be used.
     :raises ShortcodeTaken: if another channel of the business has one of the numbers.
+    :raises NotInDemo: for another than a practice channel, in the demo.
     """
     require(actor, Permission.CHANNELS_CHANGE)
+    if environment != Environment.PRACTICE:
+        require_not_demo(_("A demo has practice channels only."))
     _wait_for_others()
     if environment not in Environment.values:
         raise Invalid("Unknown environment.", errors={"environment": ["Choose practice, sandbox or production."]})

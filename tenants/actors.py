@@ -7,6 +7,7 @@ from audit.models import AuditRow
 from audit.services import Actor
 from tenants.addresses import caller_address
 from tenants.models import Membership, User
+from tenants.permissions import VISITOR
 
 
 def client_address(request: HttpRequest) -> str:
@@ -34,6 +35,17 @@ def visitor(request: HttpRequest, *, email: str) -> Actor:
     return Actor(
         kind=AuditRow.ActorKind.PERSON,
         label=email,
+        address=client_address(request),
+        user_agent=request.headers.get("User-Agent", ""),
+    )
+
+
+def demo_visitor(request: HttpRequest) -> Actor:
+    """Somebody who looks around in the demo, and has no place there."""
+    return Actor(
+        kind=AuditRow.ActorKind.PERSON,
+        label="a visitor of the demo",
+        role=VISITOR,
         address=client_address(request),
         user_agent=request.headers.get("User-Agent", ""),
     )

@@ -89,13 +89,14 @@ class ReasonForm(forms.Form):
 
 class TenantAdmin(ReadOnlyAdmin):
     list_display = ("business_name", "slug", "state", "plan", "channel_health", "last_payment_at", "created_at")
-    list_filter = ("status", "activity__channel_health", "plan", "business_type")
+    list_filter = ("status", "activity__channel_health", "plan", "business_type", "is_demo")
     list_select_related = ("activity",)
     search_fields = ("business_name", "slug", "email", "domains__domain")
     search_help_text = "Part of a name, a web address or an e-mail address."
     ordering = ("-id",)
     fields = (
         *("business_name", "slug", "hosts", "business_type", "email", "phone", "plan", "status", "status_reason"),
+        "is_demo",
         *("channels_active", "channel_health", "last_payment_at", "related", "provisioning_steps", "schema_name"),
         *("id", "created_at"),
     )

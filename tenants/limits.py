@@ -1,4 +1,4 @@
-"""How often strangers may knock at the doors that cost something: sign-up, sign-in, mail in a business's name.
+"""How often strangers may knock at the doors that cost something: sign-up, sign-in, mails, the demo.
 
 Counted in PostgreSQL, one atomic statement per knock: a hundred knocks at once are a hundred, no answer depends on
 Redis, and without PostgreSQL nobody could sign in anyway.
@@ -19,6 +19,7 @@ OWN_CLAIMS_PER_HOUR = 10  # receipts tried by one member on their own page
 JOINS_PER_HOUR = 30  # asked for by one caller, for any number: many phones share a mobile network's address
 STEP_LINKS_PER_HOUR = 60  # links to a question that open nothing, tried by one caller
 STEP_ANSWERS_PER_HOUR = 10  # through one such link: M-PESA locks an operator after a few wrong passwords
+DEMO_VIEWS_PER_HOUR = 6000  # pages of the demo, and pieces that ask for themselves, for visitors at one address
 RESETS_PER_HOUR = 30  # asked for by one caller, for any person
 RESET_MAILS_PER_HOUR = 5  # to one person
 
@@ -71,6 +72,7 @@ def _limit(door: str) -> int:
         "step_answer": STEP_ANSWERS_PER_HOUR,
         "own_claim": OWN_CLAIMS_PER_HOUR,
         "join": JOINS_PER_HOUR,
+        "demo": DEMO_VIEWS_PER_HOUR,
         "password_reset": RESETS_PER_HOUR,
         "password_mail": RESET_MAILS_PER_HOUR,
     }

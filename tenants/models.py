@@ -41,6 +41,7 @@ class Tenant(TenantMixin):  # type: ignore[misc]
     status_before = models.CharField(max_length=16, blank=True)  # what a suspended business goes back to
     status_reason = models.TextField(blank=True)  # why an operator suspended or closed it
     plan = models.CharField(max_length=32, default="trial")
+    is_demo = models.BooleanField(default=False)  # invented data, open to visitors (tenants.demo)
     # [{"key", "sentence", "state": waiting|running|done|failed, "at"}] in order, kept by tenants.provisioning
     provisioning_steps = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -50,6 +51,7 @@ class Tenant(TenantMixin):  # type: ignore[misc]
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(schema_name__regex=r"^t_[0-9a-f]{32}$"), name="tenant_schema_is_ours"),
+            models.UniqueConstraint(fields=["is_demo"], condition=Q(is_demo=True), name="tenant_one_demo"),
         ]
 
     def __str__(self) -> str:

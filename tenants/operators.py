@@ -122,10 +122,10 @@ class Numbers:
 
 
 def numbers(*, actor: Actor) -> Numbers:
-    """How much of everything there is now."""
+    """How much of everything there is now. The demo is no business of anybody's, and not counted."""
     require_operator(actor)
     status = Tenant.Status
-    counted = Tenant.objects.aggregate(
+    counted = Tenant.objects.filter(is_demo=False).aggregate(
         businesses=Count("pk", filter=Q(status__in=[status.TRIAL, status.ACTIVE])),
         on_trial=Count("pk", filter=Q(status=status.TRIAL)),
         suspended=Count("pk", filter=Q(status=status.SUSPENDED)),

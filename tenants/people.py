@@ -18,6 +18,7 @@ from django_tenants.utils import tenant_context
 import audit.services
 from audit.services import Actor
 from tenants import limits
+from tenants.demo import require_not_demo
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.models import Invitation, Membership, Role, Tenant, User
 from tenants.permissions import Permission, require, require_open
@@ -98,8 +99,10 @@ def invite(*, actor: Actor, email: str, role: Role, now: datetime) -> Invitation
     :raises AlreadyMember: if they have one, open or closed.
     :raises AlreadyInvited: if they were invited and can still accept.
     :raises TooManyAttempts: if the business sends too many.
+    :raises NotInDemo: in the demo.
     """
     require(actor, Permission.TEAM_CHANGE)
+    require_not_demo(_("A demo invites nobody: visitors come without an invitation."))
     tenant = require_current_tenant()
     limits.count_attempt("invitation", who=str(tenant.pk))
     email = email.strip().lower()

@@ -2,6 +2,9 @@
 
 A service that changes or shows something of a business calls `require(actor, …)` first. Reading and exporting stay
 open in a suspended or closed business; changing does not.
+
+A visitor of the demo is nobody's role: whoever opens its pages without signing in is one, there and nowhere else, and
+only reads.
 """
 
 from enum import StrEnum
@@ -73,28 +76,29 @@ LABELS: dict[Permission, Promise] = {
 }
 
 _ADMIN, _MANAGER, _USER = Role.ORG_ADMIN, Role.MANAGER, Role.USER
+VISITOR = "visitor"  # an actor's role in the demo, never a membership's
 
-ROLES: dict[Permission, frozenset[Role]] = {
-    Permission.BUSINESS_READ: frozenset({_ADMIN, _MANAGER, _USER}),
+ROLES: dict[Permission, frozenset[str]] = {
+    Permission.BUSINESS_READ: frozenset({_ADMIN, _MANAGER, _USER, VISITOR}),
     Permission.BUSINESS_CHANGE: frozenset({_ADMIN}),
     Permission.TEAM_READ: frozenset({_ADMIN, _MANAGER}),
     Permission.TEAM_CHANGE: frozenset({_ADMIN}),
-    Permission.CHANNELS_READ: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.CHANNELS_READ: frozenset({_ADMIN, _MANAGER, _USER, VISITOR}),
     Permission.CHANNELS_CHANGE: frozenset({_ADMIN}),
-    Permission.PAYMENTS_READ: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.PAYMENTS_READ: frozenset({_ADMIN, _MANAGER, _USER, VISITOR}),
     Permission.PAYMENTS_REQUEST: frozenset({_ADMIN, _MANAGER, _USER}),
     Permission.PAYMENTS_SETTLE: frozenset({_ADMIN, _MANAGER}),
-    Permission.PAYOUTS_READ: frozenset({_ADMIN, _MANAGER}),
+    Permission.PAYOUTS_READ: frozenset({_ADMIN, _MANAGER, VISITOR}),
     Permission.PAYOUTS_CREATE: frozenset({_ADMIN, _MANAGER}),
     Permission.PAYOUTS_APPROVE: frozenset({_ADMIN, _MANAGER}),
     Permission.PAYOUTS_RELEASE: frozenset({_ADMIN, _MANAGER}),
     Permission.PAYOUTS_POLICY: frozenset({_ADMIN}),
     Permission.REVERSALS_REQUEST: frozenset({_ADMIN, _MANAGER}),
     Permission.REVERSALS_APPROVE: frozenset({_ADMIN, _MANAGER}),
-    Permission.BALANCES_READ: frozenset({_ADMIN, _MANAGER}),
+    Permission.BALANCES_READ: frozenset({_ADMIN, _MANAGER, VISITOR}),
     Permission.MPESA_ASK: frozenset({_ADMIN, _MANAGER}),
     Permission.CALLBACKS_REDRIVE: frozenset({_ADMIN, _MANAGER}),
-    Permission.LOYALTY_READ: frozenset({_ADMIN, _MANAGER, _USER}),
+    Permission.LOYALTY_READ: frozenset({_ADMIN, _MANAGER, _USER, VISITOR}),
     Permission.LOYALTY_CHANGE: frozenset({_ADMIN, _MANAGER}),
     Permission.MEMBERS_CHANGE: frozenset({_ADMIN, _MANAGER, _USER}),
     Permission.AUDIT_READ: frozenset({_ADMIN}),
@@ -115,6 +119,15 @@ class BusinessClosed(Conflict):
     code = "business_not_open"
 
 
+class OnlyToLookAt(NotPermitted):
+    """A visitor of the demo wants to do something, or to see what is not for visitors."""
+
+    code = "only_to_look_at"
+
+    def __init__(self) -> None:
+        super().__init__(_("This is a demo to look around in. Open your own business to do this."))
+
+
 class NotOperator(NotPermitted):
     code = "operators_only"
 
@@ -126,6 +139,7 @@ def require(actor: Actor, permission: Permission, *, scope: str = "") -> None:
     role: they pass where that is the very thing their link is for, and nowhere else.
 
     :raises NotPermitted: if the actor's role does not carry the permission, or their link is for something else.
+    :raises OnlyToLookAt: likewise, for a visitor.
     :raises BusinessClosed: if it would change something and the business is suspended, closed or still being made.
     """
     if actor.kind == AuditRow.ActorKind.SYSTEM:
@@ -133,13 +147,21 @@ def require(actor: Actor, permission: Permission, *, scope: str = "") -> None:
     if actor.kind == AuditRow.ActorKind.LINK:
         if not scope or actor.scope != scope:
             raise NotPermitted(_("This link is for something else."))
-    elif actor.role not in ROLES[permission]:
+    elif not _carries(actor, permission):
+        if actor.role == VISITOR:
+            raise OnlyToLookAt
         raise NotPermitted(
             _("Your role in this business does not let you %(what)s. Ask an administrator.")
             % {"what": LABELS[permission]}
         )
     if permission not in _READS:
         require_open(connection.tenant)  # type: ignore[attr-defined]  # django-tenants' connection
+
+
+def _carries(actor: Actor, permission: Permission) -> bool:
+    if actor.role == VISITOR and not connection.tenant.is_demo:  # type: ignore[attr-defined]
+        return False
+    return actor.role in ROLES[permission]
 
 
 def require_open(tenant: Tenant) -> None:
@@ -168,7 +190,7 @@ def permissions_of(actor: Actor) -> list[Permission]:
     """What the actor may do now, in the present tenant, in the order of the table."""
     is_open = connection.tenant.status in _OPEN_FOR_CHANGES  # type: ignore[attr-defined]
     return [
-        permission for permission in Permission if actor.role in ROLES[permission] and (is_open or permission in _READS)
+        permission for permission in Permission if _carries(actor, permission) and (is_open or permission in _READS)
     ]
 
 

@@ -13,11 +13,11 @@ from channels.models import Environment
 from channels.pages.shown import environments_of, shown_environment
 from channels.practice import PracticeUnavailable
 from tenants.errors import DomainError
-from tenants.pages.edges import actor_of, for_members, next_url
+from tenants.pages.edges import actor_of, for_members_only, next_url
 from tenants.pages.live import LivePart, slowing_part
 
 
-@for_members
+@for_members_only
 @require_http_methods(["GET", "POST"])
 def practice(request: HttpRequest) -> HttpResponse:
     """The form of a practice payment, the phone, and what the business sees. A button elsewhere posts here, too."""
@@ -40,7 +40,7 @@ def practice(request: HttpRequest) -> HttpResponse:
     return render(request, "channels/practice.html", context, status=form.status)
 
 
-@for_members
+@for_members_only
 @require_safe
 def phone(request: HttpRequest) -> HttpResponse:
     """The phone alone, for pages that show it beside something else."""
@@ -49,7 +49,7 @@ def phone(request: HttpRequest) -> HttpResponse:
     return _phone(request).answer(request)
 
 
-@for_members
+@for_members_only
 @require_POST
 def answer(request: HttpRequest) -> HttpResponse:
     """A button of the phone, under a request to pay."""

@@ -12,7 +12,7 @@ from channels.attention import Connections, connections, open_problems
 from channels.forms.practice import PracticePaymentForm
 from channels.models import Environment
 from channels.pages.shown import shown_environment
-from tenants.pages.edges import actor_of, for_members
+from tenants.pages.edges import actor_of, for_members_only
 from tenants.pages.home import Need
 from tenants.pages.live import LivePart, live_part, slowing_part
 from tenants.permissions import Permission, permissions_of
@@ -39,7 +39,7 @@ def show_practice(request: HttpRequest) -> str:
     return _practice(request).html if shown_environment(request) == Environment.PRACTICE else ""
 
 
-@for_members
+@for_members_only
 @require_safe
 def practice_card(request: HttpRequest) -> HttpResponse:
     """The piece alone, which asks for itself until the practice number is connected."""

@@ -6,6 +6,7 @@ from django.db.models import Count, Q
 from django.http import HttpRequest
 
 from channels.models import Environment, MpesaChannel
+from tenants.pages.edges import is_member, is_visitor
 
 _IN_SESSION = "environment"
 
@@ -24,15 +25,16 @@ def shown_environment(request: HttpRequest) -> str:
     """The environment that this person looks at: what `?environment=` asked for last, else the primary channel's."""
     choices = environments_of(request) or [Environment.PRACTICE]
     asked = request.GET.get("environment", "").upper()
-    if asked in choices and asked != request.session.get(_IN_SESSION):
-        request.session[_IN_SESSION] = asked
     kept = request.session.get(_IN_SESSION)
-    return kept if kept in choices else choices[0]
+    shown: str = kept if kept in choices else choices[0]
+    if asked in choices and asked != shown:
+        shown = request.session[_IN_SESSION] = asked
+    return shown
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """For templates of who is signed in to a business; nothing is asked until a template does."""
-    if getattr(request, "membership", None) is None:
+    """For templates of who is signed in to a business, or visits the demo; nothing is asked until a template does."""
+    if not (is_member(request) or is_visitor(request)):
         return {}
     return {
         "environments": lambda: environments_of(request),

@@ -34,7 +34,7 @@ _ROWS = 10
 @for_members
 @require_http_methods(["GET", "POST"])
 def ask(request: HttpRequest) -> HttpResponse:
-    """The form, and what was asked for before."""
+    """The form, and what was asked for before, which is all for who may not ask."""
     actor, environment = actor_of(request), shown_environment(request)
     require(actor, Permission.PAYMENTS_READ)
     active = channels_of(actor=actor).filter(environment=environment, status=MpesaChannel.Status.ACTIVE)
@@ -63,7 +63,12 @@ def ask(request: HttpRequest) -> HttpResponse:
         else:
             return redirect("payment-request", request_id=request_id)
     rows = requests.payment_requests(actor=actor).filter(environment=environment)
-    context = {"form": form, "page": newest_first(request, rows, size=_ROWS), "channels": channels}
+    context = {
+        "form": form,
+        "page": newest_first(request, rows, size=_ROWS),
+        "channels": channels,
+        "may_ask": may(request, Permission.PAYMENTS_REQUEST),
+    }
     return render(request, "payments/ask.html", context, status=form.status)
 
 

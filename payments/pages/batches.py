@@ -69,7 +69,7 @@ def batch(request: HttpRequest, batch_id: str) -> HttpResponse:
             answer["HX-Refresh"] = "true"  # what may be done now stands around the piece
         return answer
     context["progress_part"] = part.html
-    is_maker = found.created_by_id == user_of(request).pk
+    is_maker = found.created_by_id == actor_of(request).id
     context |= {
         "is_maker": is_maker,
         "cost": found.total_amount + found.fee_estimate,
@@ -200,7 +200,7 @@ def payout(request: HttpRequest, payout_id: str) -> HttpResponse:
     if decided(request, form, partial(decide_payout, payout_id=found.pk)):
         return redirect("payout", payout_id)
     is_under_review = found.status == Payout.Status.NEEDS_REVIEW
-    is_maker = its_batch.created_by_id == user_of(request).pk
+    is_maker = its_batch.created_by_id == actor_of(request).id
     context = {
         "form": form,
         "payout": found,

@@ -55,7 +55,7 @@ def reversal(request: HttpRequest, reversal_id: str) -> HttpResponse:
     form = DecisionForm(request.POST or None)
     if decided(request, form, partial(decide_reversal, reversal_id=found.pk)):
         return redirect("reversal", reversal_id)
-    is_maker = found.requested_by_id == user_of(request).pk
+    is_maker = found.requested_by_id == actor.id
     may_approve = may(request, Permission.REVERSALS_APPROVE)
     is_waiting, is_under_review = found.status == Status.AWAITING_APPROVAL, found.status == Status.NEEDS_REVIEW
     others_approve = is_waiting and needs_another(actor=actor, reversal=found)

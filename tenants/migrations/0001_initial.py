@@ -125,6 +125,7 @@ class Migration(migrations.Migration):
                 ('status_before', models.CharField(blank=True, max_length=16)),
                 ('status_reason', models.TextField(blank=True)),
                 ('plan', models.CharField(default='trial', max_length=32)),
+                ('is_demo', models.BooleanField(default=False)),
                 ('provisioning_steps', models.JSONField(default=list)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
@@ -244,6 +245,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='tenant',
             constraint=models.CheckConstraint(condition=models.Q(('schema_name__regex', '^t_[0-9a-f]{32}$')), name='tenant_schema_is_ours'),
+        ),
+        migrations.AddConstraint(
+            model_name='tenant',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_demo', True)), fields=('is_demo',), name='tenant_one_demo'),
         ),
         migrations.AddField(
             model_name='productionshortcode',

@@ -1,6 +1,7 @@
 """What the edges of every room's pages share."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,15 +10,21 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from audit.services import Actor
+from tenants import demo
+from tenants.actors import client_address, demo_visitor
 from tenants.errors import DomainError
 from tenants.models import Membership, Tenant, User
+from tenants.permissions import VISITOR, OnlyToLookAt
 
 View = Callable[..., HttpResponse]
+
+_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _platform = urlsplit(settings.TUZO_PUBLIC_URL)
 _BUSINESSES = f"{_platform.scheme}://*.{settings.TUZO_PLATFORM_HOST}:{_platform.port or '*'}"
@@ -29,8 +36,45 @@ def leads_to_businesses(view: View) -> View:
 
 
 def for_members(view: View) -> View:
-    """A page for who is signed in to the business; others are sent to sign in and come back. Browsers don't keep it."""
-    return never_cache(login_required(view))
+    """A page for who is signed in to the business; others are sent to sign in and come back. Browsers don't keep it.
+
+    On the demo's host others are visitors, who only look: whatever else they send is refused here, before any view.
+    """
+    for_people = login_required(view)
+
+    @wraps(view)
+    def open_for(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if is_member(request) or not demo.receives_visitors(host_tenant(request)):
+            return for_people(request, *args, **kwargs)
+        demo.receive_visitor(address=client_address(request))
+        request.actor = demo_visitor(request)  # type: ignore[attr-defined]
+        if request.method not in _LOOKING:
+            raise OnlyToLookAt
+        return view(request, *args, **kwargs)
+
+    return never_cache(open_for)
+
+
+def for_members_only(view: View) -> View:
+    """Likewise, and not for visitors of the demo: a page of somebody's own, or one on which something is done."""
+
+    @wraps(view)
+    def closed_to_visitors(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if is_visitor(request):
+            raise OnlyToLookAt
+        return view(request, *args, **kwargs)
+
+    return for_members(closed_to_visitors)
+
+
+def is_member(request: HttpRequest) -> bool:
+    return getattr(request, "membership", None) is not None
+
+
+def is_visitor(request: HttpRequest) -> bool:
+    """Does somebody look around in the demo without a place there?"""
+    actor: Actor | None = getattr(request, "actor", None)
+    return actor is not None and actor.role == VISITOR
 
 
 def host_tenant(request: HttpRequest) -> Tenant | None:
@@ -40,19 +84,29 @@ def host_tenant(request: HttpRequest) -> Tenant | None:
 
 
 def place_of(request: HttpRequest) -> Membership:
-    """The place of who is signed in; call it behind `for_members`."""
+    """The place of who is signed in; call it behind `for_members`.
+
+    :raises OnlyToLookAt: for a visitor of the demo, who has none.
+    """
+    if is_visitor(request):
+        raise OnlyToLookAt
     place: Membership = request.membership  # type: ignore[attr-defined]
     return place
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """Who is signed in, as services know them; call it behind `for_members`."""
+    """Who is signed in, or visits the demo, as services know them; call it behind `for_members`."""
     actor: Actor = request.actor  # type: ignore[attr-defined]
     return actor
 
 
 def user_of(request: HttpRequest) -> User:
     return place_of(request).user
+
+
+def platform_url(route: str) -> str:
+    """The address of a page of the platform host, from wherever one is."""
+    return settings.TUZO_PUBLIC_URL + reverse(route, urlconf=settings.PUBLIC_SCHEMA_URLCONF)
 
 
 def next_url(request: HttpRequest, *, default: str = "/") -> str:
@@ -78,10 +132,11 @@ class RefusalMiddleware:
 
 
 def refused(request: HttpRequest, refusal: DomainError) -> HttpResponse:
+    looks = isinstance(refusal, OnlyToLookAt)
     headings = {403: _("You may not do this"), 404: _("There is nothing here")}
     context: dict[str, Any] = {
-        "heading": headings.get(refusal.status, _("This can't be done")),
+        "heading": _("Only to look at") if looks else headings.get(refusal.status, _("This can't be done")),
         "detail": refusal.detail,
-        "shell": "business.html" if getattr(request, "membership", None) else "platform.html",
+        "shell": "business.html" if is_member(request) or is_visitor(request) else "platform.html",
     }
     return render(request, "refused.html", context, status=refusal.status)

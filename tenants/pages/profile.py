@@ -16,14 +16,14 @@ from django_otp.util import random_hex
 from tenants import own_sign_in, second_factor, sessions
 from tenants.errors import DomainError
 from tenants.forms.profile import ChangePasswordForm, ProfileForm, ProveForm, SecondFactorForm
-from tenants.pages.edges import actor_of, for_members, place_of, user_of
+from tenants.pages.edges import actor_of, for_members_only, place_of, user_of
 from tenants.preferences import remember_look
 from tenants.reauthentication import prove_again
 
 _KEY_IN_SESSION = "authenticator_key"
 
 
-@for_members
+@for_members_only
 @require_http_methods(["GET", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     """Who one is, and how pages look; the ways to the password and the second factor."""
@@ -48,7 +48,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/profile.html", context, status=form.status)
 
 
-@for_members
+@for_members_only
 @sensitive_post_parameters("present_password", "password")
 @require_http_methods(["GET", "POST"])
 def change_password(request: HttpRequest) -> HttpResponse:
@@ -77,7 +77,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/change_password.html", {"form": form}, status=form.status)
 
 
-@for_members
+@for_members_only
 @sensitive_post_parameters("password", "code")
 @require_http_methods(["GET", "POST"])
 def set_up_second_factor(request: HttpRequest) -> HttpResponse:
@@ -110,7 +110,7 @@ def set_up_second_factor(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/second_factor.html", context, status=form.status)
 
 
-@for_members
+@for_members_only
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "POST"])
 def renew_recovery_codes(request: HttpRequest) -> HttpResponse:
@@ -127,7 +127,7 @@ def renew_recovery_codes(request: HttpRequest) -> HttpResponse:
     return render(request, "tenants/renew_recovery_codes.html", {"form": form}, status=form.status)
 
 
-@for_members
+@for_members_only
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "POST"])
 def remove_second_factor(request: HttpRequest) -> HttpResponse:

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 
 from tenants import business
+from tenants.pages.edges import is_member, is_visitor, platform_url
 from tenants.permissions import Permission, permissions_of
 
 
@@ -56,17 +57,20 @@ def links_for(allowed: Collection[Permission], *, path: str) -> list[Link]:
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """For every template: `tenant` and its `branding`, `membership`, `theme`; for who is signed in also `navigation`,
-    and on phones `bar` and `more`."""
-    membership = getattr(request, "membership", None)
+    """For every template: `tenant` and its `branding`, `membership`, `theme`; for who is signed in, or visits the demo
+    (`is_visitor`), also `navigation`, and on phones `bar` and `more`; on the demo's host the way out of it."""
     tenant = getattr(request, "tenant", None)
-    navigation = links_for(permissions_of(request.actor), path=request.path) if membership else []  # type: ignore[attr-defined]
+    looks = is_member(request) or is_visitor(request)
+    navigation = links_for(permissions_of(request.actor), path=request.path) if looks else []  # type: ignore[attr-defined]
+    way_out = {"front_url": platform_url("front"), "sign_up_url": platform_url("sign-up")}
     return {
         "tenant": tenant,
         "branding": lambda: business.branding_of(tenant) if tenant else None,  # asked only where a template does
-        "membership": membership,
+        "membership": getattr(request, "membership", None),
+        "is_visitor": is_visitor(request),
         "theme": getattr(request, "theme", ""),
         "navigation": navigation,
         "bar": [link for link in navigation if link.in_bar],
         "more": [link for link in navigation if not link.in_bar],
+        **(way_out if tenant and tenant.is_demo else {}),
     }

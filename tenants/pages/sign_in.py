@@ -1,11 +1,10 @@
 """Signing in, with a second factor where there is one; choosing a business; the step to its host; signing out."""
 
-from django.conf import settings
 from django.contrib.auth import logout
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
-from django.urls import path, reverse
+from django.urls import path
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -17,7 +16,7 @@ from tenants.errors import DomainError
 from tenants.forms.sign_in import CodeForm, SignInForm
 from tenants.hosts import url_of_tenant
 from tenants.models import Membership, User
-from tenants.pages.edges import host_tenant, leads_to_businesses, next_url
+from tenants.pages.edges import host_tenant, leads_to_businesses, next_url, platform_url
 
 # Between the pages of one sign-in travels a signed note of whose password was right, and then of who has proved all.
 _PROVED_SALT = "tenants.half_signed_in"
@@ -44,7 +43,7 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "next": request.POST.get("next", request.GET.get("next", "")),
-        "forgotten_url": settings.TUZO_PUBLIC_URL + reverse("password", urlconf=settings.PUBLIC_SCHEMA_URLCONF),
+        "forgotten_url": platform_url("password"),
     }
     return render(request, "tenants/sign_in.html", context, status=form.status)
 

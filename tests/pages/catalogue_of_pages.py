@@ -144,10 +144,8 @@ PAGES = [
     Page("days"),
     Page("put-aside", roles=MANAGERS),
     Page("receipts"),
-    Page("receipt", roles=MANAGERS, arguments=lambda cast: {"query_id": _id("stq", cast.sent.asked)}),
-    Page(
-        "receipt", roles=MANAGERS, arguments=lambda cast: {"query_id": _id("stq", cast.sent.asked)}, asked_by_htmx=True
-    ),
+    Page("receipt", arguments=lambda cast: {"query_id": _id("stq", cast.sent.asked)}),
+    Page("receipt", arguments=lambda cast: {"query_id": _id("stq", cast.sent.asked)}, asked_by_htmx=True),
     Page("receipt", arguments=lambda cast: {"query_id": _id("stq", cast.sent.answered)}),
     Page("counter"),
     Page("counter", asked_by_htmx=True),

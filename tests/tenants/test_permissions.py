@@ -7,42 +7,44 @@ from tenants.errors import NotPermitted
 from tenants.models import Role, Tenant
 from tenants.permissions import (
     LABELS,
+    VISITOR,
     BusinessClosed,
     NotOperator,
+    OnlyToLookAt,
     Permission,
     permissions_of,
     require,
     require_operator,
 )
 
-#                       administrator, manager, user
+#                       administrator, manager, user, visitor of the demo
 TABLE = {
-    "business.read":        (True,  True,  True),
-    "business.change":      (True,  False, False),
-    "team.read":            (True,  True,  False),
-    "team.change":          (True,  False, False),
-    "channels.read":        (True,  True,  True),
-    "channels.change":      (True,  False, False),
-    "payments.read":        (True,  True,  True),
-    "payments.request":     (True,  True,  True),
-    "payments.settle":      (True,  True,  False),
-    "payouts.read":         (True,  True,  False),
-    "payouts.create":       (True,  True,  False),
-    "payouts.approve":      (True,  True,  False),
-    "payouts.release":      (True,  True,  False),
-    "payouts.policy":       (True,  False, False),
-    "reversals.request":    (True,  True,  False),
-    "reversals.approve":    (True,  True,  False),
-    "balances.read":        (True,  True,  False),
-    "mpesa.ask":            (True,  True,  False),
-    "callbacks.redrive":    (True,  True,  False),
-    "loyalty.read":         (True,  True,  True),
-    "loyalty.change":       (True,  True,  False),
-    "members.change":       (True,  True,  True),
-    "audit.read":           (True,  False, False),
-    "data.read":            (True,  False, False),
+    "business.read":        (True,  True,  True,  True),
+    "business.change":      (True,  False, False, False),
+    "team.read":            (True,  True,  False, False),
+    "team.change":          (True,  False, False, False),
+    "channels.read":        (True,  True,  True,  True),
+    "channels.change":      (True,  False, False, False),
+    "payments.read":        (True,  True,  True,  True),
+    "payments.request":     (True,  True,  True,  False),
+    "payments.settle":      (True,  True,  False, False),
+    "payouts.read":         (True,  True,  False, True),
+    "payouts.create":       (True,  True,  False, False),
+    "payouts.approve":      (True,  True,  False, False),
+    "payouts.release":      (True,  True,  False, False),
+    "payouts.policy":       (True,  False, False, False),
+    "reversals.request":    (True,  True,  False, False),
+    "reversals.approve":    (True,  True,  False, False),
+    "balances.read":        (True,  True,  False, True),
+    "mpesa.ask":            (True,  True,  False, False),
+    "callbacks.redrive":    (True,  True,  False, False),
+    "loyalty.read":         (True,  True,  True,  True),
+    "loyalty.change":       (True,  True,  False, False),
+    "members.change":       (True,  True,  True,  False),
+    "audit.read":           (True,  False, False, False),
+    "data.read":            (True,  False, False, False),
 }  # fmt: skip
-ROLES = ("org_admin", "manager", "user")
+ROLES = ("org_admin", "manager", "user", "visitor")
 CELLS = [(permission, role, may) for permission, row in TABLE.items() for role, may in zip(ROLES, row, strict=True)]
 STATES = {"PROVISIONING": False, "TRIAL": True, "ACTIVE": True, "SUSPENDED": False, "CLOSED": False}
 
@@ -68,22 +70,30 @@ def test_a_suspended_business_says_so_in_words(acme, actor):
 
 def test_the_table_here_names_every_permission_and_role():
     assert {str(permission) for permission in Permission} == set(TABLE)
-    assert set(Role.values) == set(ROLES)
+    assert {*Role.values, VISITOR} == set(ROLES)
     assert set(Tenant.Status.values) == set(STATES)
 
 
 @pytest.mark.parametrize(("permission", "role", "may"), CELLS)
-def test_each_role_may_do_what_the_table_says_and_nothing_else(in_acme, actor, permission, role, may):
-    if may:
-        require(actor(Role(role)), Permission(permission))
-    else:
-        with pytest.raises(NotPermitted):
-            require(actor(Role(role)), Permission(permission))
-    assert (permission in permissions_of(actor(Role(role)))) is may
+def test_each_role_may_do_what_the_table_says_and_nothing_else(acme, permission, role, may):
+    acme.is_demo = role == VISITOR
+    somebody = Actor(kind=AuditRow.ActorKind.PERSON, label="somebody", role=role)
+
+    with tenant_context(acme):
+        if may:
+            require(somebody, Permission(permission))
+        else:
+            with pytest.raises(OnlyToLookAt if role == VISITOR else NotPermitted):
+                require(somebody, Permission(permission))
+        assert (permission in permissions_of(somebody)) is may
+
+
+def test_a_visitor_only_reads():
+    assert all(permission.endswith(".read") for permission, row in TABLE.items() if row[ROLES.index(VISITOR)])
 
 
 @pytest.mark.parametrize("permission", TABLE)
-@pytest.mark.parametrize("role", ["", "super_admin", "owner"])
+@pytest.mark.parametrize("role", ["", "super_admin", "owner", "visitor"])
 def test_any_other_role_may_do_nothing_in_a_business(in_acme, permission, role):
     stranger = Actor(kind=AuditRow.ActorKind.PERSON, label="stranger", role=role)
 
