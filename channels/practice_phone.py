@@ -107,6 +107,25 @@ def pay_in_practice(*, actor: Actor, amount: int, account_reference: str) -> Pra
             name=FIRST_NAME,
             now=timezone.now(),
         )
+    return pay_as_customer(
+        actor=actor,
+        channel=channel,
+        account_reference=account_reference,
+        amount=amount,
+        phone_number=practice_number(),
+        name=FIRST_NAME,
+    )
+
+
+def pay_as_customer(
+    *, actor: Actor, channel: MpesaChannel, account_reference: str, amount: int, phone_number: str, name: str
+) -> PracticePayment:
+    """Pay KES `amount` to a practice channel from any phone on the simulator; its owner goes by this first name.
+
+    :raises PracticeRefused: if M-PESA would not even try.
+    :raises PracticeUnavailable: if the simulator does not answer.
+    """
+    require(actor, Permission.PAYMENTS_REQUEST)
     answer = _ask(
         "POST",
         "/payments",
@@ -114,8 +133,8 @@ def pay_in_practice(*, actor: Actor, amount: int, account_reference: str) -> Pra
             "shortcode": channel.shortcode,
             "account_reference": account_reference if channel.kind == MpesaChannel.Kind.PAYBILL else "",
             "amount": str(amount),
-            "phone_number": practice_number(),
-            "first_name": FIRST_NAME,
+            "phone_number": phone_number,
+            "first_name": name,
         },
     )
     return PracticePayment(

@@ -25,7 +25,8 @@ _PAYMENTS = """
                || CASE WHEN who %% 3 = 0
                        THEN ' ' || (%(last_names)s::text[])[1 + who %% cardinality(%(last_names)s::text[])] ELSE '' END,
            amount, reference,
-           CASE WHEN channel = 1 AND reference LIKE 'VIP%%' THEN 'soko_vip' WHEN channel < 3 THEN 'soko' ELSE '' END,
+           CASE WHEN channel = 1 AND reference LIKE 'VIP%%' THEN %(vip_code)s
+                WHEN channel < 3 THEN %(soko_code)s ELSE '' END,
            'CONFIRMATION', paid_at, paid_at + interval '2 seconds',
            CASE WHEN channel > 1 THEN round(amount * 0.0055, 2) END
       FROM (SELECT number, who, channel,
@@ -38,7 +39,7 @@ _PAYMENTS = """
                         ELSE 'TABLE ' || (1 + who %% 30) END AS reference
               FROM (SELECT number,
                            floor(power(random(), 2) * %(people)s)::int AS who,
-                           (%(channel_choice)s::int[])[1 + floor(random() * 20)::int] AS channel,
+                           (%(channel_choice)s::int[])[1 + floor(random() * %(channel_count)s)::int] AS channel,
                            %(first_day)s::timestamptz
                                + interval '1 day' * (%(day_choice)s::int[])[1 + floor(random() * %(day_count)s)::int]
                                + interval '1 hour' * (%(hour_choice)s::int[])[1 + floor(random() * %(hour_count)s)::int]
@@ -51,15 +52,17 @@ _PAYMENTS = """
 """
 _MEMBERS = """
     INSERT INTO loyalty_member (id, program_id, environment, code, name, phone_number, phone_hash, consented_at,
-                                points_balance, stamps, is_active, joined_at)
+                                consent_way, consent_note, points_balance, stamps, is_active, joined_at)
     SELECT pg_temp.uuid7(%(first_day)s::timestamptz), %(soko)s, %(environment)s, 'S' || lpad(who::text, 6, '0'),
            initcap((%(first_names)s::text[])[1 + who %% cardinality(%(first_names)s::text[])]),
            '2547' || lpad(who::text, 8, '0'),
-           encode(sha256(('2547' || lpad(who::text, 8, '0'))::bytea), 'hex'), %(first_day)s, 0, 0, true, %(first_day)s
+           encode(sha256(('2547' || lpad(who::text, 8, '0'))::bytea), 'hex'), %(first_day)s,
+           'TOLD', '', 0, 0, true, %(first_day)s
       FROM generate_series(0, %(members)s - 1) AS who
      UNION ALL
     SELECT pg_temp.uuid7(%(first_day)s::timestamptz), %(vip)s, %(environment)s, 'VIP' || lpad(who::text, 3, '0'),
-           '', '', '', NULL, 0, 0, true, %(first_day)s
+           initcap((%(first_names)s::text[])[1 + who %% cardinality(%(first_names)s::text[])]),
+           '', '', NULL, '', '', 0, 0, true, %(first_day)s
       FROM generate_series(0, %(vips)s - 1) AS who
 """
 _OUTCOMES = """
@@ -69,13 +72,14 @@ _OUTCOMES = """
                 WHEN member.id IS NULL THEN 'WAITING' ELSE 'EARNED' END,
            program, CASE WHEN points > 0 THEN member.id END,
            CASE WHEN member.id IS NULL THEN 0 ELSE points END, false, payment.created_at + interval '1 second'
-      FROM (SELECT *, CASE routed_to WHEN 'soko' THEN %(soko)s::uuid WHEN 'soko_vip' THEN %(vip)s::uuid END AS program,
-                   floor(amount * CASE routed_to WHEN 'soko_vip' THEN 2 ELSE 1 END / 100)::bigint AS points
+      FROM (SELECT *, CASE routed_to WHEN %(soko_code)s THEN %(soko)s::uuid WHEN %(vip_code)s THEN %(vip)s::uuid END
+                       AS program,
+                   floor(amount * CASE routed_to WHEN %(vip_code)s THEN 2 ELSE 1 END / 100)::bigint AS points
               FROM payments_payment) AS payment
       LEFT JOIN loyalty_member AS member
         ON member.program_id = program
        AND coalesce(nullif(member.phone_number, ''), member.code)
-           = CASE routed_to WHEN 'soko' THEN payer ELSE account_reference END
+           = CASE routed_to WHEN %(soko_code)s THEN payer ELSE account_reference END
 """
 _ENTRIES = """
     INSERT INTO loyalty_pointsentry (id, member_id, payment_id, points, balance_after, kind, note, created_at)
@@ -236,6 +240,11 @@ STATEMENTS = {
     "requests": _REQUESTS,
     "reconciliation": _RECONCILED,
 }
+_OF_PAYMENTS = (
+    "payments", "members", "outcomes", "points", "balances", "day totals", "hour totals", "points totals"
+)  # fmt: skip
+# What came in and what it earned, with nothing given back and nothing sent.
+BOOKS_OF_PAYMENTS = {what: STATEMENTS[what] for what in _OF_PAYMENTS}
 # PostgreSQL would join them blindly: nobody counts rows of a transaction that is still open.
 COUNTED = {
     "payments": "payments_payment",

@@ -38,6 +38,7 @@ RESERVED_SLUGS = frozenset({
     "test", "tuzo", "web", "webmail", "webmaster", "www",
 })
 # fmt: on
+DEMO_SLUG = "demo"
 # A business is reached at a mobile number or a landline: 0712 345 678, +254 20 234 5678.
 _CONTACT_NUMBER = re.compile(r"(?:(?:\+|00)?254|0)?([1-9][0-9]{6,8})")
 _SEPARATORS = re.compile(r"[\s\-.()/]")
@@ -78,10 +79,30 @@ def open_tenant(
     :raises EmailTaken: if somebody has this address already.
     :raises SlugTaken: if `slug` was asked for and is another business's, or the platform's own.
     """
-    business_name, owner_name = one_line(business_name), one_line(owner_name)
-    owner = User(email=email.strip().lower(), name=owner_name, phone=read_contact_number(phone))
+    owner = User(email=email.strip().lower(), name=one_line(owner_name), phone=read_contact_number(phone))
     check_password(password, owner)
     owner.set_password(password)
+    name = one_line(business_name)
+    return _take_in(actor, owner, business_name=name, business_type=business_type, slugs=_slugs(slug, name))
+
+
+@transaction.atomic
+def open_demo(
+    *, actor: Actor, business_name: str, owner_name: str, email: str, phone: str, business_type: str
+) -> Tenant:
+    """Take in the business that becomes the demo (`tenants.demo`), under the platform's own name for it.
+
+    Nobody can sign in as its owner until an operator gives them a password (`manage.py changepassword`).
+
+    :raises SlugTaken: if it is there.
+    """
+    require_operator(actor)
+    owner = User(email=email, name=owner_name, phone=read_contact_number(phone))
+    owner.set_unusable_password()
+    return _take_in(actor, owner, business_name=business_name, business_type=business_type, slugs=iter([DEMO_SLUG]))
+
+
+def _take_in(actor: Actor, owner: User, *, business_name: str, business_type: str, slugs: Iterator[str]) -> Tenant:
     try:
         with transaction.atomic():
             owner.save()
@@ -90,7 +111,7 @@ def open_tenant(
             _("Somebody has signed up with this e-mail address already. Sign in instead."),
             errors={"email": [_("This e-mail address is in use. Sign in instead.")]},
         ) from None
-    tenant = _name_tenant(slug=slug, business_name=business_name, business_type=business_type, owner=owner)
+    tenant = _name_tenant(slugs=slugs, business_name=business_name, business_type=business_type, owner=owner)
     TenantActivity.objects.create(tenant=tenant)
     Membership.objects.create(user=owner, tenant=tenant, role=Role.ORG_ADMIN)
     reserve_schema(tenant)
@@ -105,9 +126,9 @@ def open_tenant(
     return tenant
 
 
-def _name_tenant(*, slug: str, business_name: str, business_type: str, owner: User) -> Tenant:
-    """The business's row and host name, under the slug that was asked for or a free one made of its name."""
-    for candidate in [_checked(slug)] if slug else _slugs_for(business_name):
+def _name_tenant(*, slugs: Iterator[str], business_name: str, business_type: str, owner: User) -> Tenant:
+    """The business's row and host name, under the first slug that is free."""
+    for candidate in slugs:
         tenant_id = new_id()
         tenant = Tenant(
             id=tenant_id,
@@ -131,6 +152,14 @@ def _name_tenant(*, slug: str, business_name: str, business_type: str, owner: Us
     raise SlugTaken(
         "This web address belongs to another business.", errors={"slug": ["Choose another one: this one is in use."]}
     )
+
+
+def _slugs(slug: str, business_name: str) -> Iterator[str]:
+    """The one that was asked for, or some that are made of the name."""
+    if slug:
+        yield _checked(slug)
+    else:
+        yield from _slugs_for(business_name)
 
 
 def _checked(slug: str) -> str:

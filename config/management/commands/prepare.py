@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -6,7 +7,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from channels.practice import PracticeUnavailable
-from config import demo
+from config import demo, demo_shop
+
+_AFTER_THE_STORIES = timedelta(seconds=10)  # the demo shop is made while nobody waits for it
 
 
 class Command(BaseCommand):
@@ -23,6 +26,7 @@ class Command(BaseCommand):
             demo.make_demo(now=timezone.now())
         except PracticeUnavailable as problem:
             raise CommandError(f"The demonstration needs the simulator: {problem.detail}") from None
+        demo_shop.promise(due_at=timezone.now() + _AFTER_THE_STORIES)
         width = max(len(name) for name, _ in demo.sign_ins())
         for name, place in demo.sign_ins():
             self.stdout.write(f"  {name:<{width}}  {place}")
