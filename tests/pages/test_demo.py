@@ -108,6 +108,7 @@ def test_a_visitor_finds_the_way_out_and_no_more_of_a_person(demo, visitor):
 
     assert 'href="http://localhost:8000/sign-up/"' in page
     assert 'href="http://localhost:8000/"' in page
+    assert 'href="/sign-in/"' in page
     assert '"/you/"' not in page
     assert "/sign-out/" not in page
     assert not visitor.cookies.get("sessionid")

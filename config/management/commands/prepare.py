@@ -9,7 +9,7 @@ from django.utils import timezone
 from channels.practice import PracticeUnavailable
 from config import demo, demo_shop
 
-_AFTER_THE_STORIES = timedelta(seconds=10)  # the demo shop is made while nobody waits for it
+_AFTER_THE_STORIES = timedelta(seconds=20)  # the demo shop is made while nobody waits for it
 
 
 class Command(BaseCommand):
