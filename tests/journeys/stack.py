@@ -52,6 +52,11 @@ class Stack:
         assert wait_until(lambda: "Ready in" in self.said or self._up.exit_code is not None, timeout_s=120), self.said
         assert "Ready in" in self.said, self.said
 
+    def page(self, host: str) -> str:
+        """What a stranger finds at a host name; empty if that is not open to strangers."""
+        answer = requests.get(urljoin(self.api, "/"), headers={"Host": host}, allow_redirects=False, timeout=20)
+        return answer.text if answer.ok and not answer.is_redirect else ""
+
     def stop(self) -> None:
         self._up.stop(timeout_s=30)
         self.valkey.destroy()

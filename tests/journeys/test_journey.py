@@ -3,6 +3,8 @@
 The stack and its two businesses are shared; each test plugs in a PayBill of its own.
 """
 
+import re
+
 import pytest
 
 from tests.journeys.stack import Business, Stack, until
@@ -249,3 +251,15 @@ def test_each_business_sees_what_the_simulator_says_it_took_and_nothing_of_the_o
     assert taken[electronics].keys() & taken[restaurants].keys() == set()
     for payment_id in taken[electronics]:
         assert restaurants.ask("GET", f"payments/{payment_id}/", 404)["code"] == "not_found"
+
+
+def test_a_visitor_is_led_to_the_demo_shop_and_sees_the_next_payment_come(stack):
+    until(lambda: "Look around in a demo shop" in stack.page("localhost"), "the demo shop", seconds=120)
+
+    def paid_today() -> int:
+        found = re.search(r"<span>([0-9]+) payments?</span>", stack.page("demo.localhost"))
+        assert found
+        return int(found[1])
+
+    before = paid_today()
+    until(lambda: paid_today() > before, "another customer", seconds=60)
