@@ -21,6 +21,7 @@ from payments.services import NAIROBI
 from tenants import provisioning
 from tenants.hosts import forget_hosts
 from tenants.models import DueTask, InboundCallback, Tenant, User
+from tenants.own_sign_in import request_password_reset
 from tests.factories import make_channel
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=NAIROBI)
@@ -136,6 +137,9 @@ def test_nobody_can_sign_in_as_its_invented_people(shop):
 
     assert people.count() == 2
     assert not any(person.has_usable_password() for person in people)
+    DueTask.objects.all().delete()
+    request_password_reset(actor=demo_shop.ACTOR, email="owner@demo.example")
+    assert not DueTask.objects.exists()  # nor is anything mailed to them
 
 
 def test_only_somebody_who_looks_has_the_next_customer_pay(shop):
