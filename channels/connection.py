@@ -18,14 +18,15 @@ from channels.daraja.caller import Caller
 from channels.daraja.client import DarajaClient
 from channels.daraja.credentials import Credentials, read_certificate, security_credential
 from channels.daraja.errors import DarajaError, DarajaRejected
-from channels.daraja.explanations import explain_error
 from channels.daraja.products import Products
 from channels.daraja.throttle import RedisThrottle
 from channels.daraja.tokens import RedisTokenStore
+from channels.explaining import explain_error
 from channels.fields import UndecipherableSecret
 from channels.models import Environment, MpesaChannel
 from channels.practice import fetch_certificate
 from tenants.errors import Conflict, DomainError
+from tenants.sentences import joined, say
 
 SomeCaller = TypeVar("SomeCaller", bound=Caller)
 
@@ -78,11 +79,11 @@ def in_plain_words() -> Iterator[None]:
         yield
     except DarajaRejected as refusal:
         explanation = explain_error(refusal)
-        raise MpesaRefused(f"{explanation.meaning} {explanation.do_now}") from refusal
+        raise MpesaRefused(joined(explanation.meaning, explanation.do_now)) from refusal
     except DarajaError as error:
-        raise MpesaUnavailable(f"{explain_error(error).meaning} Try again in a minute.") from error
+        raise MpesaUnavailable(joined(explain_error(error).meaning, say("Try again in a minute."))) from error
     except UndecipherableSecret as problem:
-        raise MpesaRefused("A saved credential can't be read any more. Enter the credentials again.") from problem
+        raise MpesaRefused(say("A saved credential can't be read any more. Enter the credentials again.")) from problem
 
 
 def is_connected_to(environment: str) -> bool:

@@ -222,12 +222,18 @@ def _phone_number(value: Any) -> str:
 def _low_float(value: Any) -> dict[str, int]:
     """KES by the account's name, as M-PESA's balances name it: `{"Utility Account": 5000}`."""
     if not isinstance(value, dict) or len(value) > _ACCOUNTS_MAX:
-        raise _Wrong(f"Write the accounts with their amounts, at most {_ACCOUNTS_MAX}.")
+        raise _Wrong(_("Write the accounts with their amounts, at most %(most)s.") % {"most": _ACCOUNTS_MAX})
     for name, amount in value.items():
         if not (name and len(name) <= _ACCOUNT_NAME_MAX and name.isprintable() and name == name.strip()):
-            raise _Wrong(f"“{name[:_ACCOUNT_NAME_MAX]}” is not the name of an account, like Utility Account.")
+            raise _Wrong(
+                _("“%(name)s” is not the name of an account, like Utility Account.")
+                % {"name": name[:_ACCOUNT_NAME_MAX]}
+            )
         if isinstance(amount, bool) or not isinstance(amount, int) or not 1 <= amount <= _FLOAT_MAX_KES:
-            raise _Wrong(f"Enter whole shillings from 1 to {_FLOAT_MAX_KES:,} for {name}.")
+            raise _Wrong(
+                _("Enter whole shillings from 1 to %(most)s for %(name)s.")
+                % {"most": f"{_FLOAT_MAX_KES:,}", "name": name}
+            )
     return dict(value)
 
 

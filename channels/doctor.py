@@ -33,6 +33,7 @@ from channels.steps import (
     refused,
 )
 from tenants.models import InboundCallback
+from tenants.sentences import moment, say, say_many
 
 NOT_ASKED = "not_asked"
 _NAIROBI = ZoneInfo("Africa/Nairobi")
@@ -49,14 +50,16 @@ def _look_at_products(channel: MpesaChannel, run: ChannelRun) -> Finding:
     if needed:
         return Finding(
             "failed",
-            meaning=f"Your Daraja app lacks what this channel uses: {', '.join(needed)}.",
-            do_now="On the Daraja portal, add this to your app; it works some minutes later.",
+            meaning=say("Your Daraja app lacks what this channel uses: %(products)s.", products=", ".join(needed)),
+            do_now=say("On the Daraja portal, add this to your app; it works some minutes later."),
             who=Who.YOU.value,
             code="product_missing",
         )
     if missing:
-        return Finding("ok", meaning=f"It has what this channel uses. It lacks: {', '.join(missing)}.")
-    return Finding("ok", meaning="Your Daraja app has every product.")
+        return Finding(
+            "ok", meaning=say("It has what this channel uses. It lacks: %(products)s.", products=", ".join(missing))
+        )
+    return Finding("ok", meaning=say("Your Daraja app has every product."))
 
 
 def _products_in_use(channel: MpesaChannel) -> set[str]:
@@ -71,13 +74,15 @@ def _products_in_use(channel: MpesaChannel) -> set[str]:
 
 def _look_at_registration(channel: MpesaChannel, run: ChannelRun) -> Finding:
     if channel.urls_registered_at is not None:
-        return Finding("ok", meaning=f"Safaricom took our addresses on {_day(channel.urls_registered_at)}.")
+        return Finding(
+            "ok", meaning=say("Safaricom took our addresses on %(when)s.", when=moment(channel.urls_registered_at))
+        )
     if only_prompts(channel):
-        return Finding("skipped", meaning="Safaricom's public sandbox number takes no addresses.")
+        return Finding("skipped", meaning=say("Safaricom's public sandbox number takes no addresses."))
     return Finding(
         "failed",
-        meaning="Our addresses are not registered, so Safaricom does not report this channel's payments here.",
-        do_now="Register this channel's URLs.",
+        meaning=say("Our addresses are not registered, so Safaricom does not report this channel's payments here."),
+        do_now=say("Register this channel's URLs."),
         who=Who.YOU.value,
         code="urls_not_registered",
     )
@@ -87,22 +92,29 @@ def _look_at_validation(channel: MpesaChannel, run: ChannelRun) -> Finding:
     asked = InboundCallback.objects.filter(channel_id=channel.pk, kind=InboundCallback.Kind.C2B_VALIDATION)
     last = asked.order_by("-received_at").values_list("received_at", flat=True).first()
     if last is not None:
-        return Finding("ok", meaning=f"M-PESA asks before it takes a payment; the last time on {_day(last)}.")
+        return Finding(
+            "ok",
+            meaning=say("M-PESA asks before it takes a payment; the last time on %(when)s.", when=moment(last)),
+        )
     has_rules = channel.minimum_amount or channel.maximum_amount or not channel.accepts_unmapped
     if has_rules and channel.activated_at is not None:
         return Finding(
             "warning",
-            meaning="This channel has rules for what it takes, and M-PESA has never asked whether to take a payment.",
-            do_now="Write to apisupport@safaricom.co.ke to have external validation switched on for this number.",
+            meaning=say(
+                "This channel has rules for what it takes, and M-PESA has never asked whether to take a payment."
+            ),
+            do_now=say("Write to apisupport@safaricom.co.ke to have external validation switched on for this number."),
             who=Who.YOU.value,
         )
-    return Finding("ok", meaning="M-PESA has never asked before it took a payment, and no rule of yours needs it to.")
+    return Finding(
+        "ok", meaning=say("M-PESA has never asked before it took a payment, and no rule of yours needs it to.")
+    )
 
 
 def _look_at_certificate(channel: MpesaChannel, run: ChannelRun) -> Finding:
     """The published certificates have expired, and only their keys are used (section 24): what counts is which key."""
     if not channel.initiator_name:
-        return Finding("skipped", meaning="No initiator is saved.")
+        return Finding("skipped", meaning=say("No initiator is saved."))
     try:
         certificate = x509.load_pem_x509_certificate(certificate_for(channel.environment))
     except PracticeUnavailable as problem:
@@ -111,43 +123,60 @@ def _look_at_certificate(channel: MpesaChannel, run: ChannelRun) -> Finding:
         return NO_CERTIFICATE
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     days = (certificate.not_valid_after_utc - run.created_at).days
-    runs_out = f"runs out in {days} days" if days >= 0 else "has run out, which does no harm"
     name = hashlib.sha256(key).hexdigest()[:8]
-    return Finding("ok", meaning=f"The initiator's password is sealed with key {name}; its certificate {runs_out}.")
+    if days < 0:
+        return Finding(
+            "ok",
+            meaning=say(
+                "The initiator's password is sealed with key %(name)s; its certificate has run out, which does no "
+                "harm.",
+                name=name,
+            ),
+        )
+    return Finding(
+        "ok",
+        meaning=say_many(
+            "The initiator's password is sealed with key %(name)s; its certificate runs out in %(count)s day.",
+            "The initiator's password is sealed with key %(name)s; its certificate runs out in %(count)s days.",
+            count=days,
+            name=name,
+        ),
+    )
 
 
 def _look_at_pull(channel: MpesaChannel, run: ChannelRun) -> Finding:
     if channel.pull_registered_at is not None:
-        return Finding("ok", meaning=f"M-PESA lists this channel's payments since {_day(channel.pull_registered_at)}.")
-    meaning = "Pull is not on: a payment that M-PESA fails to report can't be fetched."
+        return Finding(
+            "ok",
+            meaning=say(
+                "M-PESA lists this channel's payments since %(when)s.", when=moment(channel.pull_registered_at)
+            ),
+        )
+    meaning = say("Pull is not on: a payment that M-PESA fails to report can't be fetched.")
     if channel.environment != Environment.PRODUCTION:
         return Finding("skipped", meaning=meaning)
     if not channel.nominated_number:
-        do_now = "Save the phone number that Safaricom has on file for this shortcode, and verify again."
+        do_now = say("Save the phone number that Safaricom has on file for this shortcode, and verify again.")
     else:
-        do_now = "Ask Safaricom for the Pull product on your app, and verify again."
+        do_now = say("Ask Safaricom for the Pull product on your app, and verify again.")
     return Finding("warning", meaning=meaning, do_now=do_now, who=Who.YOU.value)
 
 
-def _day(moment: datetime) -> str:
-    return f"{moment.astimezone(_NAIROBI):%-d %B %Y at %H:%M}"
-
-
 _FIRST = {
-    "credentials": Step("See whether everything is saved that has to be", check_credentials),
-    "access_token": Step("Get an access token for the consumer key and secret", fetch_token),
-    "products": Step("See which products your Daraja app lacks", _look_at_products, needs_token=True),
-    "organisation_name": Step("Look up whose number it is", look_up_name, needs_token=True, is_problem=False),
-    "registration": Step("See whether Safaricom knows our addresses", _look_at_registration),
-    "validation": Step("See whether M-PESA asks before it takes a payment", _look_at_validation),
+    "credentials": Step(say("See whether everything is saved that has to be"), check_credentials),
+    "access_token": Step(say("Get an access token for the consumer key and secret"), fetch_token),
+    "products": Step(say("See which products your Daraja app lacks"), _look_at_products, needs_token=True),
+    "organisation_name": Step(say("Look up whose number it is"), look_up_name, needs_token=True, is_problem=False),
+    "registration": Step(say("See whether Safaricom knows our addresses"), _look_at_registration),
+    "validation": Step(say("See whether M-PESA asks before it takes a payment"), _look_at_validation),
     "passkey": Step(
-        "Ask about a prompt that does not exist, with the passkey; no phone rings", probe_passkey, needs_token=True
+        say("Ask about a prompt that does not exist, with the passkey; no phone rings"), probe_passkey, needs_token=True
     ),
-    "certificate": Step("See with which key the initiator's password is sealed", _look_at_certificate),
-    "pull": Step("See whether missed payments can be fetched", _look_at_pull),
+    "certificate": Step(say("See with which key the initiator's password is sealed"), _look_at_certificate),
+    "pull": Step(say("See whether missed payments can be fetched"), _look_at_pull),
 }
 # The last one: its answer is delivered to our hooks, and ends the run.
-_LAST = {"account_balance": Step("Ask for the balance as the initiator", ask_balance, needs_token=True)}
+_LAST = {"account_balance": Step(say("Ask for the balance as the initiator"), ask_balance, needs_token=True)}
 _added: dict[str, Step] = {}
 
 
@@ -164,7 +193,7 @@ def take(key: str, step: Step, *, channel: MpesaChannel, run: ChannelRun) -> Fin
     """Take one of the doctor's steps, unless it needs a token and there is none."""
     has_token = next(entry for entry in run.steps if entry["key"] == "access_token")["state"] == "ok"
     if step.needs_token and not has_token:
-        return Finding("skipped", meaning="Safaricom gave no token, so this could not be asked.", code=NOT_ASKED)
+        return Finding("skipped", meaning=say("Safaricom gave no token, so this could not be asked."), code=NOT_ASKED)
     return step.take(channel, run)
 
 

@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from audit.ids import UUIDv7Field
 from channels.fields import EncryptedTextField
+from tenants.sentences import SentenceDecoder, SentenceEncoder, SentenceField
 
 _LINK = re.compile(r"(https?://[^\s/]+/)\S+")
 
@@ -164,7 +165,7 @@ class ChannelRun(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
     # In order: {"key", "state", "tried", "said", "meaning", "do_now", "who", "at"}; see channels.runs.Step
-    steps = models.JSONField(default=list)
+    steps = models.JSONField(default=list, encoder=SentenceEncoder, decoder=SentenceDecoder)
     error_code = models.CharField(max_length=48, blank=True)
     # The OriginatorConversationID and ConversationID of the balance query that verification sent, while it waits
     originator_conversation_id = models.CharField(max_length=128, blank=True)
@@ -246,7 +247,7 @@ class SmsMessage(models.Model):
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
     provider = models.CharField(max_length=32, blank=True)
     provider_message_id = models.CharField(max_length=80, blank=True)
-    error = models.CharField(max_length=254, blank=True)  # for people: why it is FAILED, UNKNOWN or still QUEUED
+    error = SentenceField(max_length=254, blank=True)  # for people: why it is FAILED, UNKNOWN or still QUEUED
     attempts = models.PositiveSmallIntegerField(default=0)  # how often the provider could not be reached
     due_at = models.DateTimeField()  # when to send it; later than created_at only after such an attempt
     created_at = models.DateTimeField()
@@ -293,8 +294,8 @@ class Problem(models.Model):
     environment = models.CharField(max_length=10, choices=Environment.choices)
     kind = models.CharField(max_length=14, choices=Kind.choices)
     subject = models.CharField(max_length=80, blank=True)  # an account, a step, a day, a payout
-    sentence = models.CharField(max_length=254)  # what is wrong
-    do_now = models.CharField(max_length=254)  # one action
+    sentence = SentenceField(max_length=254)  # what is wrong
+    do_now = SentenceField(max_length=254)  # one action
     who = models.CharField(max_length=16)  # who has to act: channels.daraja.explanations.Who
     opened_at = models.DateTimeField()
     seen_at = models.DateTimeField()  # when it was last found to be so

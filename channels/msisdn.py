@@ -6,6 +6,8 @@ An MSISDN is `2547XXXXXXXX` or `2541XXXXXXXX`, without a plus sign (section 2).
 import hashlib
 import re
 
+from channels.daraja.phrases import Phrase
+
 _SEPARATORS = re.compile(r"[\s\-.()\u2010-\u2015]")
 _LOCAL_FORM = re.compile(r"(?:(?:\+|00)?254)?0?([17][0-9]{8})")
 _PLAIN = re.compile(r"254[17][0-9]{8}")
@@ -13,10 +15,12 @@ _LONGEST = 40
 
 
 class InvalidPhoneNumber(Exception):
-    """What was typed is not a Kenyan mobile number. The text is a sentence for the person who typed it."""
+    """What was typed is not a Kenyan mobile number; `phrase` says so to the person who typed it."""
+
+    phrase = Phrase("Enter a Kenyan mobile number, like 0712 345 678.")
 
     def __init__(self) -> None:
-        super().__init__("Enter a Kenyan mobile number, like 0712 345 678.")
+        super().__init__(self.phrase)
 
 
 def normalise(text: str) -> str:

@@ -12,6 +12,7 @@ from django.conf import settings
 from audit.services import system_actor
 from channels.details import ChannelDetails
 from tenants.errors import DomainError
+from tenants.sentences import say
 
 PRACTICE_ACTOR = system_actor("practice")  # who connects a practice channel that nobody gave a number
 _TIMEOUT_S = (3.0, 10.0)
@@ -81,7 +82,7 @@ def open_practice_organisation(
             nominated_number=str(shown["nominated_number"]),
         )
     except (ValueError, KeyError, TypeError) as problem:
-        raise PracticeUnavailable("The practice service gave an answer that can't be read.") from problem
+        raise PracticeUnavailable(say("The practice service gave an answer that can't be read.")) from problem
 
 
 def fetch_certificate() -> bytes:
@@ -105,7 +106,9 @@ def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> requests
                 allow_redirects=False,
             )
     except requests.RequestException as problem:
-        raise PracticeUnavailable("The practice service does not answer. It is tried again by itself.") from problem
+        raise PracticeUnavailable(
+            say("The practice service does not answer. It is tried again by itself.")
+        ) from problem
     if answer.status_code != requests.codes.ok:
-        raise PracticeUnavailable(f"The practice service answered {answer.status_code}.")
+        raise PracticeUnavailable(say("The practice service answered %(status)s.", status=str(answer.status_code)))
     return answer

@@ -17,6 +17,7 @@ from channels.models import MpesaChannel, Problem
 from channels.services import note_activity
 from tenants.errors import Conflict, NotFound, NotPermitted
 from tenants.permissions import Permission, require
+from tenants.sentences import fitting
 
 Kind = Problem.Kind
 
@@ -46,7 +47,7 @@ def note_problem(
     `subject` tells problems of one kind apart: an account, a step, a day. `sentence` says what is wrong, `do_now` one
     action, `who` has to take it (`channels.daraja.explanations.Who`). What is too long is cut.
     """
-    said = {"sentence": sentence[:254], "do_now": do_now[:254], "who": who}
+    said = {"sentence": fitting(sentence, 254), "do_now": fitting(do_now, 254), "who": who}
     if _unclosed(channel, kind, subject).update(seen_at=now, **said):
         return
     problem = Problem(

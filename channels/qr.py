@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from django.utils.translation import gettext as _
 from fpdf import FPDF
 from fpdf.enums import Align, XPos, YPos
 
@@ -107,7 +108,7 @@ def _poster(
 ) -> bytes:
     """One page to hang up: who is paid, the number, the code, and how to pay without it."""
     page = FPDF(format=_SIZES_MM[paper])
-    page.set_title(f"Pay {_printable(business_name)} with M-PESA")
+    page.set_title(_("Pay %(name)s with M-PESA") % {"name": _printable(business_name)})
     page.set_auto_page_break(False)
     page.add_page()
     scale = page.w / _SIZES_MM[Paper.A5][0]
@@ -123,14 +124,14 @@ def _poster(
     page.rect(0, 0, page.w, 22 * scale, style="F")
     page.set_text_color(255, 255, 255)
     page.set_y(5 * scale)
-    line("Pay with M-PESA", 26, style="B")
+    line(_("Pay with M-PESA"), 26, style="B")
     page.set_text_color(0, 0, 0)
     page.set_y(26 * scale)
     line(_printable(business_name), 24, style="B")
     is_paybill = channel.kind == MpesaChannel.Kind.PAYBILL
     line(f"{'PayBill' if is_paybill else 'Till'} {channel.shortcode}", 22)
     if is_paybill:
-        line(f"Account {_printable(account_reference)}", 18)
+        line(_("Account %(account)s") % {"account": _printable(account_reference)}, 18)
     line(f"KES {amount:,}", 18)
     side = 80 * scale
     page.image(io.BytesIO(png), x=(page.w - side) / 2, y=page.get_y() + 2 * scale, w=side, h=side)
@@ -143,12 +144,20 @@ def _poster(
 def _steps(channel: MpesaChannel, account_reference: str, amount: int) -> list[str]:
     if channel.kind == MpesaChannel.Kind.PAYBILL:
         how = [
-            "Open M-PESA, Lipa na M-PESA, Pay Bill",
-            f"Business number {channel.shortcode}, account number {_printable(account_reference)}",
+            _("Open M-PESA, Lipa na M-PESA, Pay Bill"),
+            _("Business number %(number)s, account number %(account)s")
+            % {"number": channel.shortcode, "account": _printable(account_reference)},
         ]
     else:
-        how = ["Open M-PESA, Lipa na M-PESA, Buy Goods and Services", f"Till number {channel.shortcode}"]
-    return ["Scan the code with the M-PESA app. Or, without it:", *how, f"Amount {amount:,}, your PIN, OK"]
+        how = [
+            _("Open M-PESA, Lipa na M-PESA, Buy Goods and Services"),
+            _("Till number %(number)s") % {"number": channel.shortcode},
+        ]
+    return [
+        _("Scan the code with the M-PESA app. Or, without it:"),
+        *how,
+        _("Amount %(amount)s, your PIN, OK") % {"amount": f"{amount:,}"},
+    ]
 
 
 def _printable(text: str) -> str:

@@ -67,6 +67,7 @@ from channels.steps import (
 from tenants.errors import Conflict, NotFound
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
+from tenants.sentences import say
 
 LONGEST_RUN = timedelta(minutes=10)  # a run that is older ended somewhere without a verdict
 LONGEST_WAIT_S = 30
@@ -329,7 +330,7 @@ def _end(run_id: UUID, key: str = "", failure: Finding | None = None) -> None:
             settle(channel)
         for step in run.steps:
             if step["state"] in _OPEN:
-                step |= {"state": "skipped", "meaning": "A step before it failed."}
+                step |= {"state": "skipped", "meaning": say("A step before it failed.")}
     run.finished_at = now
     run.save()
     if run.requested_by["label"] == PRACTICE_ACTOR.label and channel.activated_at is None:
@@ -341,8 +342,8 @@ def _conclude(run: ChannelRun, channel: MpesaChannel, *, now: datetime) -> Findi
     if _is_outdated(run, channel):
         return Finding(
             "failed",
-            meaning="The channel was changed meanwhile, so this says nothing about what is saved now.",
-            do_now="Start it again.",
+            meaning=say("The channel was changed meanwhile, so this says nothing about what is saved now."),
+            do_now=say("Start it again."),
             who=Who.YOU.value,
             code="changed_meanwhile",
         )
@@ -360,7 +361,9 @@ def _conclude(run: ChannelRun, channel: MpesaChannel, *, now: datetime) -> Findi
         try:
             claim_shortcode(channel, now=now)
         except ShortcodeBelongsToAnother as refusal:
-            return Finding("failed", meaning=refusal.detail, do_now="Write to us.", who=Who.US.value, code=refusal.code)
+            return Finding(
+                "failed", meaning=refusal.detail, do_now=say("Write to us."), who=Who.US.value, code=refusal.code
+            )
     before = channel.status
     if run.kind == Kind.VERIFY:
         channel.verified_at = now

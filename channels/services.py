@@ -27,6 +27,7 @@ from tenants.models import CallbackRoute, ProductionShortcode, TenantActivity
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue, require_current_tenant
 from tenants.routes import hash_token
+from tenants.sentences import say
 
 TOKEN_OVERLAP = timedelta(days=7)
 # Consonants and digits that look different from each other: 131 bits that can't spell a word Safaricom refuses.
@@ -285,11 +286,11 @@ def refuse_anothers_shortcode(channel: MpesaChannel) -> None:
     others = ProductionShortcode.objects.exclude(tenant_id=require_current_tenant().pk)
     if others.filter(shortcode=channel.business_shortcode).exists():
         raise ShortcodeBelongsToAnother(
-            _(
+            say(
                 "Another business on this platform has proved that %(number)s is its own. "
-                "Check the number; if it is yours, write to us."
+                "Check the number; if it is yours, write to us.",
+                number=channel.business_shortcode,
             )
-            % {"number": channel.business_shortcode}
         )
 
 

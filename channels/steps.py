@@ -20,12 +20,14 @@ from channels.daraja.callback_urls import url_problems
 from channels.daraja.client import Accepted, IdentifierType, ResponseType
 from channels.daraja.credentials import UnusableCertificate, UnusablePassword
 from channels.daraja.errors import DarajaError, DarajaRejected, DarajaTimeout, Reason
-from channels.daraja.explanations import REASONS, Api, Explanation, Who, explain, explain_error
+from channels.daraja.explanations import Api, Explanation, Who
 from channels.daraja.payloads import AsyncResult, QueueTimeout
+from channels.explaining import explain, explain_error, explain_reason, sentence_of
 from channels.models import ChannelRun, Environment, MpesaChannel
 from channels.practice import PracticeUnavailable
 from channels.services import callback_url, lock_channel
 from tenants.queue import enqueue
+from tenants.sentences import joined, say, say_many
 
 # How long we wait for the answer to the balance query; in Safaricom's sandbox some never come.
 RESULT_PATIENCE = {
@@ -64,17 +66,17 @@ def lock_run(run_id: UUID) -> ChannelRun:
 def check_credentials(channel: MpesaChannel, run: ChannelRun) -> Finding:
     saved = channel.secret_notes.keys()
     if not channel.has_keys:
-        return _missing("The consumer key or the consumer secret is not saved.")
+        return _missing(say("The consumer key or the consumer secret is not saved."))
     if channel.initiator_name and "initiator_credential" not in saved:
-        return _missing("The initiator's name is saved, its password is not.")
+        return _missing(say("The initiator's name is saved, its password is not."))
     if not channel.initiator_name and "initiator_credential" in saved:
-        return _missing("The initiator's password is saved, its name is not.")
+        return _missing(say("The initiator's password is saved, its name is not."))
     without = []
     if "passkey" not in saved:
-        without.append("Without a passkey, this channel can't prompt phones.")
+        without.append(say("Without a passkey, this channel can't prompt phones."))
     if not channel.initiator_name:
-        without.append("Without an initiator, it can't ask for balances.")
-    return Finding("ok", meaning=" ".join(without))
+        without.append(say("Without an initiator, it can't ask for balances."))
+    return Finding("ok", meaning=joined("", *without))
 
 
 def fetch_token(channel: MpesaChannel, run: ChannelRun) -> Finding:
@@ -82,7 +84,7 @@ def fetch_token(channel: MpesaChannel, run: ChannelRun) -> Finding:
         daraja_client(channel).check_keys()
     except DarajaError as error:
         return refused(error)
-    return Finding("ok", meaning="Safaricom accepts the keys.", proves=("consumer_key", "consumer_secret"))
+    return Finding("ok", meaning=say("Safaricom accepts the keys."), proves=("consumer_key", "consumer_secret"))
 
 
 def probe_passkey(channel: MpesaChannel, run: ChannelRun) -> Finding:
@@ -91,7 +93,7 @@ def probe_passkey(channel: MpesaChannel, run: ChannelRun) -> Finding:
     Nobody's phone rings.
     """
     if "passkey" not in channel.secret_notes:
-        return Finding("skipped", meaning="No passkey is saved.")
+        return Finding("skipped", meaning=say("No passkey is saved."))
     try:
         state = daraja_client(channel).stk_query(
             shortcode=channel.business_shortcode,
@@ -100,7 +102,7 @@ def probe_passkey(channel: MpesaChannel, run: ChannelRun) -> Finding:
         )
     except DarajaError as error:
         return refused(error)
-    return Finding("ok", state.result_desc, "The passkey belongs to this number.", proves=("passkey", "shortcode"))
+    return Finding("ok", state.result_desc, say("The passkey belongs to this number."), proves=("passkey", "shortcode"))
 
 
 def look_up_name(channel: MpesaChannel, run: ChannelRun) -> Finding:
@@ -111,15 +113,22 @@ def look_up_name(channel: MpesaChannel, run: ChannelRun) -> Finding:
             identifier_type=IdentifierType.SHORTCODE if is_paybill else IdentifierType.TILL,
         )
     except DarajaError as error:
-        return replace(refused(error), state="warning", do_now="Nothing: this is only to show you the name.")
+        return replace(refused(error), state="warning", do_now=say("Nothing: this is only to show you the name."))
     name = found.name[:120]
-    return Finding("ok", name, f"Safaricom says that {channel.shortcode} is {name}.", organisation_name=name)
+    return Finding(
+        "ok",
+        name,
+        say("Safaricom says that %(number)s is %(name)s.", number=channel.shortcode, name=name),
+        organisation_name=name,
+    )
 
 
 def _register_pull(channel: MpesaChannel, run: ChannelRun) -> Finding:
     """Without Pull, payments whose confirmation is lost stay unknown; nothing else depends on it (section 22)."""
     if not channel.nominated_number:
-        return Finding("skipped", meaning="The phone number that Safaricom has on file for this number is not saved.")
+        return Finding(
+            "skipped", meaning=say("The phone number that Safaricom has on file for this number is not saved.")
+        )
     try:
         said = daraja_client(channel).pull_register(
             shortcode=channel.business_shortcode,
@@ -128,24 +137,24 @@ def _register_pull(channel: MpesaChannel, run: ChannelRun) -> Finding:
         )
     except DarajaError as error:
         return replace(refused(error), state="warning")
-    return Finding("ok", said, "M-PESA lists this channel's payments when we ask.", proves=("pull",))
+    return Finding("ok", said, say("M-PESA lists this channel's payments when we ask."), proves=("pull",))
 
 
 def ask_balance(channel: MpesaChannel, run: ChannelRun) -> Finding | None:
     """None while the answer, which is delivered to our hooks (sections 10 and 16), is not here."""
     if not channel.initiator_name:
-        return Finding("skipped", meaning="No initiator is saved.")
+        return Finding("skipped", meaning=say("No initiator is saved."))
     if run.conversation_id or run.originator_conversation_id:
         return _await_balance(channel, run)
     try:
         security_credential = initiator_security_credential(channel)
     except UnusablePassword as problem:
-        return _missing(str(problem))
+        return _missing(sentence_of(problem.sentence))
     except PracticeUnavailable as problem:
         return Finding(
             "warning",
             meaning=problem.detail,
-            do_now="Verify again later.",
+            do_now=say("Verify again later."),
             who=Who.US.value,
             code=f"daraja_{problem.code}",
         )
@@ -175,9 +184,12 @@ def _await_balance(channel: MpesaChannel, run: ChannelRun) -> Finding | None:
         return None
     return Finding(
         "warning",
-        meaning=f"Safaricom took the question, and sent no answer within {_patience(channel).seconds} seconds. "
-        "The initiator is not proved.",
-        do_now="If you need balances, check that our address can be reached from the internet, and verify again.",
+        meaning=say_many(
+            "Safaricom took the question, and sent no answer within %(count)s second. The initiator is not proved.",
+            "Safaricom took the question, and sent no answer within %(count)s seconds. The initiator is not proved.",
+            count=_patience(channel).seconds,
+        ),
+        do_now=say("If you need balances, check that our address can be reached from the internet, and verify again."),
         who=Who.SAFARICOM.value,
     )
 
@@ -198,7 +210,7 @@ def balance_finding(result: AsyncResult) -> Finding:
         return Finding(
             "ok",
             result.result_desc,
-            "Safaricom sent the balance, so the initiator works.",
+            say("Safaricom sent the balance, so the initiator works."),
             proves=("initiator_credential", "shortcode"),
         )
     explanation = explain(Api.BALANCE, result.result_code, result.result_desc)
@@ -210,18 +222,21 @@ def balance_timeout(timeout: QueueTimeout) -> Finding:
     return Finding(
         "warning",
         timeout.result_desc,
-        "M-PESA's queue gave up on the balance query, so the initiator is not proved.",
-        "Verify again later, if you need balances.",
+        say("M-PESA's queue gave up on the balance query, so the initiator is not proved."),
+        say("Verify again later, if you need balances."),
         Who.SAFARICOM.value,
     )
 
 
 def _check_urls(channel: MpesaChannel, run: ChannelRun) -> Finding:
     is_live = channel.environment == Environment.PRODUCTION
-    problems = url_problems(callback_url(channel, "c2b-confirmation"), production=is_live)
+    found = url_problems(callback_url(channel, "c2b-confirmation"), production=is_live)
+    problems = [sentence_of(problem) for problem in found]
     if problems:
-        return _explained("failed", REASONS[Reason.FORBIDDEN_URL], said=" ".join(problems), code="forbidden_url")
-    return Finding("ok", meaning="Safaricom has nothing against our addresses.")
+        return _explained(
+            "failed", explain_reason(Reason.FORBIDDEN_URL), said=joined("", *problems), code="forbidden_url"
+        )
+    return Finding("ok", meaning=say("Safaricom has nothing against our addresses."))
 
 
 def _register(channel: MpesaChannel, run: ChannelRun) -> Finding:
@@ -235,7 +250,7 @@ def _register(channel: MpesaChannel, run: ChannelRun) -> Finding:
             asked_before = channel.urls_asked_at
             said = _call_register(channel)
     except DarajaTimeout as error:
-        return replace(refused(error), do_now="Register again: doing it twice does no harm.")
+        return replace(refused(error), do_now=say("Register again: doing it twice does no harm."))
     except DarajaError as error:
         if error.reason is Reason.URLS_ALREADY_REGISTERED and asked_before:
             return _registered_earlier(channel, error)
@@ -245,11 +260,14 @@ def _register(channel: MpesaChannel, run: ChannelRun) -> Finding:
             other = 3 - channel.register_version
             finding = replace(
                 finding,
-                do_now=f"Your app may have C2B in the other version: change register_version to {other} and register "
-                "again. Otherwise add the product to the app on the Daraja portal.",
+                do_now=say(
+                    "Your app may have C2B in the other version: change register_version to %(version)s and register "
+                    "again. Otherwise add the product to the app on the Daraja portal.",
+                    version=str(other),
+                ),
             )
         return finding
-    return Finding("ok", said, "Safaricom reports this channel's payments here.", proves=("shortcode",))
+    return Finding("ok", said, say("Safaricom reports this channel's payments here."), proves=("shortcode",))
 
 
 def _call_register(channel: MpesaChannel) -> str:
@@ -265,13 +283,15 @@ def _call_register(channel: MpesaChannel) -> str:
 
 def _registered_earlier(channel: MpesaChannel, error: DarajaError) -> Finding:
     if channel.urls_registered_at:
-        return Finding("ok", error.message, "They were registered by us before.")
+        return Finding("ok", error.message, say("They were registered by us before."))
     return Finding(
         "warning",
         error.message,
-        "They are registered, most likely by our own last attempt, whose answer was lost.",
-        "Make one small payment and see that it arrives here. If it does not, remove the URLs on the Daraja portal "
-        "(Self Services, URL Management) and register again.",
+        say("They are registered, most likely by our own last attempt, whose answer was lost."),
+        say(
+            "Make one small payment and see that it arrives here. If it does not, remove the URLs on the Daraja portal "
+            "(Self Services, URL Management) and register again."
+        ),
         Who.YOU.value,
     )
 
@@ -313,16 +333,16 @@ class Step(NamedTuple):
 
 STEPS: Mapping[ChannelRun.Kind, Mapping[str, Step]] = {
     ChannelRun.Kind.VERIFY: {
-        "credentials": Step("See whether everything is saved that has to be", check_credentials),
-        "access_token": Step("Get an access token for the consumer key and secret", fetch_token),
-        "passkey": Step("Ask about a prompt that does not exist, with the passkey; no phone rings", probe_passkey),
-        "organisation_name": Step("Look up whose number it is", look_up_name),
-        "pull": Step("Ask M-PESA to list this channel's payments when we ask for them", _register_pull),
-        "account_balance": Step("Ask for the balance as the initiator", ask_balance),
+        "credentials": Step(say("See whether everything is saved that has to be"), check_credentials),
+        "access_token": Step(say("Get an access token for the consumer key and secret"), fetch_token),
+        "passkey": Step(say("Ask about a prompt that does not exist, with the passkey; no phone rings"), probe_passkey),
+        "organisation_name": Step(say("Look up whose number it is"), look_up_name),
+        "pull": Step(say("Ask M-PESA to list this channel's payments when we ask for them"), _register_pull),
+        "account_balance": Step(say("Ask for the balance as the initiator"), ask_balance),
     },
     ChannelRun.Kind.REGISTER_URLS: {
-        "callback_urls": Step("Check our addresses against Safaricom's rules", _check_urls),
-        "registration": Step("Register the addresses of validation and confirmation", _register),
+        "callback_urls": Step(say("Check our addresses against Safaricom's rules"), _check_urls),
+        "registration": Step(say("Register the addresses of validation and confirmation"), _register),
     },
 }
 _INITIATOR_CODES = {
@@ -337,22 +357,22 @@ _INITIATOR_CODES = {
 }
 TOOK_TOO_LONG = Finding(
     "failed",
-    meaning="This did not come to an end, and was given up.",
-    do_now="Start it again; if that happens twice, tell us.",
+    meaning=say("This did not come to an end, and was given up."),
+    do_now=say("Start it again; if that happens twice, tell us."),
     who=Who.US.value,
     code="took_too_long",
 )
 NO_CERTIFICATE = Finding(
     "failed",
-    meaning="The certificate for the initiator's password is missing on this installation, or is none.",
-    do_now="Tell us: this is ours to mend.",
+    meaning=say("The certificate for the initiator's password is missing on this installation, or is none."),
+    do_now=say("Tell us: this is ours to mend."),
     who=Who.US.value,
     code="certificate_unusable",
 )
 UNREADABLE_SECRET = Finding(
     "failed",
-    meaning="A saved credential can't be read by this installation any more.",
-    do_now="Tell us, or enter the credentials again.",
+    meaning=say("A saved credential can't be read by this installation any more."),
+    do_now=say("Tell us, or enter the credentials again."),
     who=Who.US.value,
     code="secrets_unreadable",
 )
@@ -370,5 +390,5 @@ def _explained(state: str, explanation: Explanation, *, said: str, code: str) ->
 
 def _missing(sentence: str) -> Finding:
     return Finding(
-        "failed", meaning=sentence, do_now="Save what is missing.", who=Who.YOU.value, code="missing_credentials"
+        "failed", meaning=sentence, do_now=say("Save what is missing."), who=Who.YOU.value, code="missing_credentials"
     )

@@ -1,6 +1,7 @@
 """The Swahili of our sentences: finds them in code and templates, keeps `locale/sw`, compiles it, without gettext.
 
-Sentences of Django's that our pages can show, and that Django has no Swahili for, are kept there too.
+Sentences of Django's that our pages can show, and that Django has no Swahili for, are kept there too; and those of
+`channels.daraja`, which has no gettext.
 """
 
 import io
@@ -15,12 +16,14 @@ from babel.messages.pofile import read_po, write_po
 from django.conf import settings
 from django.utils.translation.template import templatize
 
+from channels.daraja.explanations import every_explanation
+
 PO = settings.BASE_DIR / "locale/sw/LC_MESSAGES/django.po"
 MO = PO.with_suffix(".mo")
 _ROOMS = ("config", "loyalty", "payments", "channels", "tenants", "audit")
 _KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
-    **dict.fromkeys(("_", "gettext", "gettext_lazy", "gettext_noop")),
-    **dict.fromkeys(("ngettext", "ngettext_lazy"), (1, 2)),
+    **dict.fromkeys(("_", "gettext", "gettext_lazy", "gettext_noop", "say", "Phrase")),
+    **dict.fromkeys(("ngettext", "ngettext_lazy", "say_many"), (1, 2)),
     **dict.fromkeys(("pgettext", "pgettext_lazy"), ((1, "c"), 2)),
     "npgettext": ((1, "c"), 2, 3),
 }
@@ -42,6 +45,9 @@ def sentences() -> Catalog:
     found = Catalog(locale="sw", charset="utf-8")
     for sentence in _FROM_DJANGO:
         found.add(sentence)
+    for explanation in every_explanation():
+        for phrase in (explanation.title, explanation.meaning, explanation.do_now):
+            found.add(str(phrase))
     for path in _files():
         text = path.read_text()
         if path.suffix != ".py":
@@ -51,11 +57,16 @@ def sentences() -> Catalog:
     return found
 
 
-def _files() -> Iterator[Path]:
+def code() -> Iterator[Path]:
+    """Every module that can have sentences for people."""
     for room in _ROOMS:
         for path in sorted((settings.BASE_DIR / room).rglob("*.py")):
             if "migrations" not in path.parts:
                 yield path
+
+
+def _files() -> Iterator[Path]:
+    yield from code()
     for path in sorted((settings.BASE_DIR / "templates").rglob("*")):
         if path.suffix in {".html", ".txt"}:
             yield path

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from channels.explaining import wrong_number
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once
 from channels.models import Environment
@@ -216,8 +217,8 @@ class MemberFilters(OneEnvironment):
     def _by_phone_number(self, queryset: QuerySet[Member], name: str, value: str) -> QuerySet[Member]:
         try:
             return queryset.filter(phone_number=normalise(value))
-        except InvalidPhoneNumber as problem:
-            raise Invalid(str(problem), errors={"phone_number": [str(problem)]}) from None
+        except InvalidPhoneNumber:
+            raise Invalid(wrong_number(), errors={"phone_number": [wrong_number()]}) from None
 
 
 @extend_schema_view(

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 import audit.services
 from audit.services import Actor
 from channels import mapping, msisdn
+from channels.explaining import wrong_number
 from channels.mapping import AccountMapping, Match
 from channels.models import MpesaChannel
 from loyalty.models import Member, Program
@@ -204,8 +205,8 @@ def _set_phone_number(member: Member, text: str, *, consented: bool, now: dateti
         return
     try:
         phone_number = msisdn.normalise(text)
-    except msisdn.InvalidPhoneNumber as problem:
-        raise Invalid(str(problem), errors={"phone_number": [str(problem)]}) from None
+    except msisdn.InvalidPhoneNumber:
+        raise Invalid(wrong_number(), errors={"phone_number": [wrong_number()]}) from None
     if phone_number == member.phone_number:
         return
     if not consented:

@@ -6,6 +6,7 @@ from audit.ids import UUIDv7Field
 from channels.models import Environment
 from loyalty.accrual import AccrualTerms, StampTerms
 from payments.models import Payment
+from tenants.sentences import SentenceField
 
 
 class Program(models.Model):
@@ -239,7 +240,7 @@ class PointsEntry(models.Model):
     points = models.BigIntegerField()
     balance_after = models.BigIntegerField()
     payment = models.ForeignKey(Payment, models.PROTECT, null=True, related_name="points_entries", db_index=False)
-    note = models.CharField(max_length=254, blank=True)
+    note = SentenceField(max_length=254, blank=True)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -17,6 +17,7 @@ from loyalty.tasks import take_back
 from loyalty.totals import Change, add_to_totals
 from payments.models import Payment
 from tenants.queue import enqueue
+from tenants.sentences import say_many
 
 Status = PaymentOutcome.Status
 
@@ -64,7 +65,7 @@ def _take_points(member: Member, outcome: PaymentOutcome, *, now: datetime) -> i
             points=-taken,
             balance_after=member.points_balance,
             payment_id=outcome.payment_id,
-            note=f"Of {outcome.points:,} points, {kept:,} were spent already." if kept else "",
+            note=_spent(outcome.points, kept) if kept else "",
             created_at=now,
         )
     return taken
@@ -84,3 +85,12 @@ def _take_stamp(member: Member, payment_id: UUID) -> None:
     reward.save(update_fields=["status"])
     rule = getattr(member.program, "stamp_rule", None)
     member.stamps = rule.payments_needed - 1 if rule else 0
+
+
+def _spent(points: int, kept: int) -> str:
+    return say_many(
+        "Of %(points)s points, %(count)s was spent already.",
+        "Of %(points)s points, %(count)s were spent already.",
+        count=kept,
+        points=points,
+    )

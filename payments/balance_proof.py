@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from tenants.sentences import say
+
 CHARGES_PAID = "Charges Paid Account"  # holds what M-PESA took, below nought (docs/daraja.md section 16)
 _NOTHING = Decimal("0.00")
 
@@ -74,12 +76,34 @@ class Proof:
 
     @property
     def sentence(self) -> str:
-        more_or_less = "more" if self.difference > 0 else "less"
-        what = {
-            Basis.BALANCES: "than what moved explains: a withdrawal to the bank, for example, that is not known here",
-            Basis.STATEMENT: "than the lines of the statement explain: some of its lines are missing here",
-        }[self.basis]
-        return f"The closing balance is KES {abs(self.difference):,.2f} {more_or_less} {what}."
+        by = f"{abs(self.difference):,.2f}"
+        if self.basis == Basis.BALANCES:
+            return (
+                say(
+                    "The closing balance is KES %(amount)s more than what moved explains: a withdrawal to the bank, "
+                    "for example, that is not known here.",
+                    amount=by,
+                )
+                if self.difference > 0
+                else say(
+                    "The closing balance is KES %(amount)s less than what moved explains: a withdrawal to the bank, "
+                    "for example, that is not known here.",
+                    amount=by,
+                )
+            )
+        return (
+            say(
+                "The closing balance is KES %(amount)s more than the lines of the statement explain: some of its lines "
+                "are missing here.",
+                amount=by,
+            )
+            if self.difference > 0
+            else say(
+                "The closing balance is KES %(amount)s less than the lines of the statement explain: some of its lines "
+                "are missing here.",
+                amount=by,
+            )
+        )
 
     def as_json(self) -> dict[str, str | bool]:
         """Times in ISO form, KES as text."""

@@ -17,9 +17,10 @@ from django.utils.translation import gettext as _
 
 from audit.services import Actor
 from channels.daraja.client import Accepted
-from channels.daraja.explanations import Api, Who, explain
+from channels.daraja.explanations import Api, Who
 from channels.daraja.payloads import AccountBalance, AsyncResult
 from channels.daraja.results import read_balance
+from channels.explaining import explain
 from channels.models import Environment, MpesaChannel, Problem
 from channels.problems import close_problem, note_problem
 from payments import questions
@@ -30,6 +31,7 @@ from payments.tasks import ask_balance_again
 from tenants.errors import NotFound
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
+from tenants.sentences import say
 
 BY_ITSELF = "by itself"
 # Safaricom's sandbox answers when it likes, and nothing depends on its balances.
@@ -104,7 +106,7 @@ def read_balance_query(*, actor: Actor, balance_id: UUID) -> BalanceQuery:
     """:raises NotFound: if there is none such."""
     balance = balances_of(actor=actor).filter(pk=balance_id).first()
     if balance is None:
-        raise NotFound("There is no such balance.")
+        raise NotFound(_("There is no such balance."))
     return balance
 
 
@@ -159,15 +161,15 @@ def _note_problems(channel: MpesaChannel, question: BalanceQuery, *, now: dateti
         _note_low_float(channel, question.accounts, now=now)
     elif question.result_code:
         why = explain(Api.BALANCE, question.result_code, question.result_desc)
-        sentence = f"M-PESA did not tell the balances. {why.meaning}"
+        sentence = say("M-PESA did not tell the balances. %(why)s", why=why.meaning)
         note_problem(**failed, sentence=sentence, do_now=why.do_now, who=why.who.value)
     elif question.status == Status.UNANSWERED:
-        sentence = "M-PESA took the question for the balances, and never answered it."
-        do_now = "Nothing, if it goes by. Otherwise verify the channel: it shows whether Safaricom reaches us."
+        sentence = say("M-PESA took the question for the balances, and never answered it.")
+        do_now = say("Nothing, if it goes by. Otherwise verify the channel: it shows whether Safaricom reaches us.")
         note_problem(**failed, sentence=sentence, do_now=do_now, who=Who.SAFARICOM.value)
     else:
-        sentence = f"M-PESA could not be asked for the balances. {question.result_desc}"
-        do_now = "Verify the channel: each step says what has to be mended."
+        sentence = say("M-PESA could not be asked for the balances. %(why)s", why=question.result_desc)
+        do_now = say("Verify the channel: each step says what has to be mended.")
         note_problem(**failed, sentence=sentence, do_now=do_now, who=Who.YOU.value)
 
 
@@ -187,7 +189,12 @@ def _note_low_float(channel: MpesaChannel, accounts: dict[str, dict[str, str]], 
         note_problem(
             **low,
             subject=name,
-            sentence=f"The {name} holds KES {available:,}, less than the KES {least:,} that it should.",
-            do_now="Move money into it on the M-PESA portal, or pay in at the bank.",
+            sentence=say(
+                "The %(account)s holds KES %(available)s, less than the KES %(least)s that it should.",
+                account=name,
+                available=f"{available:,}",
+                least=f"{least:,}",
+            ),
+            do_now=say("Move money into it on the M-PESA portal, or pay in at the bank."),
             who=Who.YOU.value,
         )

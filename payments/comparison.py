@@ -18,6 +18,7 @@ from payments.balance_proof import Basis, Proof
 from payments.coverage import Stretch, covers, joined
 from payments.models import Pull, ReconciliationItem
 from payments.services import NAIROBI
+from tenants.sentences import say
 
 Kind = ReconciliationItem.Kind
 
@@ -154,7 +155,12 @@ def _judge(
             receipt,
             paid,
             theirs,
-            f"M-PESA lists KES {theirs:,.2f} for {receipt}; we have KES {paid:,.2f}.",
+            say(
+                "M-PESA lists KES %(theirs)s for %(receipt)s; we have KES %(ours)s.",
+                theirs=f"{theirs:,.2f}",
+                receipt=receipt,
+                ours=f"{paid:,.2f}",
+            ),
         )
     if sent is not None:
         return Found(
@@ -162,13 +168,21 @@ def _judge(
             receipt,
             -sent,
             -went,
-            f"M-PESA lists KES {went:,.2f} sent for {receipt}; we have KES {sent:,.2f}.",
+            say(
+                "M-PESA lists KES %(theirs)s sent for %(receipt)s; we have KES %(ours)s.",
+                theirs=f"{went:,.2f}",
+                receipt=receipt,
+                ours=f"{sent:,.2f}",
+            ),
         )
     theirs = (came - went) or pulled
+    facts = {"amount": f"{abs(theirs):,.2f}", "receipt": receipt}
     sentence = (
-        f"M-PESA lists KES {theirs:,.2f} that came in under {receipt}, and there is no such payment here."
+        say("M-PESA lists KES %(amount)s that came in under %(receipt)s, and there is no such payment here.", **facts)
         if theirs > 0
-        else f"M-PESA lists KES {-theirs:,.2f} that went out under {receipt}, and nothing here was sent under it."
+        else say(
+            "M-PESA lists KES %(amount)s that went out under %(receipt)s, and nothing here was sent under it.", **facts
+        )
     )
     return Found(Kind.MISSING_HERE, receipt, None, theirs, sentence)
 
@@ -262,7 +276,11 @@ def _unlisted_payments(about: _About, looked_at: Sequence[Stretch]) -> tuple[lis
             receipt,
             paid,
             None,
-            f"We have KES {paid:,.2f} under {receipt}; M-PESA does not list it.",
+            say(
+                "We have KES %(amount)s under %(receipt)s; M-PESA does not list it.",
+                amount=f"{paid:,.2f}",
+                receipt=receipt,
+            ),
         )
         for receipt, paid, _ in missing
     ]
@@ -277,7 +295,11 @@ def _unlisted_payouts(about: _About, looked_at: Sequence[Stretch]) -> list[Found
             receipt,
             -Decimal(sent),
             None,
-            f"We have KES {sent:,.2f} sent under {receipt}; M-PESA's statement does not list it.",
+            say(
+                "We have KES %(amount)s sent under %(receipt)s; M-PESA's statement does not list it.",
+                amount=f"{sent:,.2f}",
+                receipt=receipt,
+            ),
         )
         for receipt, sent in rows
     ]
@@ -290,7 +312,10 @@ def _unproved_requests(about: _About) -> list[Found]:
             public_id("preq", request_id),
             Decimal(amount),
             None,
-            f"M-PESA says that a request for KES {amount:,} was paid, and has reported no payment for it.",
+            say(
+                "M-PESA says that a request for KES %(amount)s was paid, and has reported no payment for it.",
+                amount=f"{amount:,}",
+            ),
         )
         for request_id, amount in about.select(_UNPROVED_REQUESTS)
     ]

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from channels.explaining import sentence_of
 from tenants.models import InboundCallback
+from tenants.sentences import say
 
 State = InboundCallback.State
 Reason = InboundCallback.Reason
@@ -37,7 +39,7 @@ class Claimed:
         self.due_at = self.received_at
 
     def quarantine(self, reason: Reason, sentence: str = "") -> None:
-        self.state, self.reason, self.error = State.QUARANTINED, reason.value, sentence or str(reason.label)
+        self.state, self.reason, self.error = State.QUARANTINED, reason.value, sentence_of(sentence or reason.label)
 
     def wait(self, now: datetime, sentence: str) -> None:
         """Try again later: what it answers may not be written down yet."""
@@ -50,4 +52,4 @@ class Claimed:
         if now - self.received_at > PATIENCE_FOR_A_REQUEST:
             self.quarantine(Reason.UNMATCHED_REQUEST)
         else:
-            self.wait(now, "It may have come before we noted our own request.")
+            self.wait(now, say("It may have come before we noted our own request."))

@@ -26,6 +26,7 @@ from payments.results import apply_results
 from payments.services import PaymentReport, record_payments
 from tenants.models import InboundCallback
 from tenants.queue import require_current_tenant
+from tenants.sentences import kept, say
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def _mark(batch: Sequence[Claimed], *, now: datetime) -> None:
                 [row.id for row in batch],
                 [row.state.value for row in batch],
                 [row.reason for row in batch],
-                [row.error for row in batch],
+                [kept(row.error) for row in batch],
                 [row.dedup_key for row in batch],
                 [row.body_hash for row in batch],
                 [row.attempts for row in batch],
@@ -129,7 +130,7 @@ def _note_failure(kinds: Sequence[Kind], *, now: datetime) -> None:
     """The oldest delivery that is due breaks us: step over it, and after many attempts put it aside."""
     with transaction.atomic():
         for row in _claim(kinds, now=now, limit=1):
-            row.wait(now, "Applying it failed; see the log.")
+            row.wait(now, say("Applying it failed; see the log."))
             if row.attempts >= _MAXIMUM_ATTEMPTS:
                 row.quarantine(Reason.FAILED)
             _mark([row], now=now)
@@ -212,7 +213,7 @@ def _read_confirmations(
         if paid.shortcode in channels[row.channel_id].shortcodes:
             read.append((row, paid))
         else:
-            row.quarantine(Reason.FOREIGN_SHORTCODE, f"It names shortcode {paid.shortcode}.")
+            row.quarantine(Reason.FOREIGN_SHORTCODE, say("It names shortcode %(shortcode)s.", shortcode=paid.shortcode))
     return read
 
 
@@ -307,10 +308,16 @@ def _read_stk_callbacks(rows: Sequence[Claimed], *, now: datetime) -> list[PaidP
             row.wait_for_request(now)
         elif result.result_code != "0":
             if not requests.note_not_paid(request=request, code=result.result_code, desc=result.result_desc, now=now):
-                row.quarantine(Reason.CONTRADICTION, "It says that the customer did not pay, but the payment is here.")
+                sentence = say("It says that the customer did not pay, but the payment is here.")
+                row.quarantine(Reason.CONTRADICTION, sentence)
         elif result.amount != Decimal(request.amount):
             row.quarantine(
-                Reason.AMOUNT_MISMATCH, f"It reports KES {result.amount}; we asked for KES {request.amount}."
+                Reason.AMOUNT_MISMATCH,
+                say(
+                    "It reports KES %(theirs)s; we asked for KES %(ours)s.",
+                    theirs=str(result.amount),
+                    ours=str(request.amount),
+                ),
             )
         else:
             paid.append(PaidPrompt(row, result, request))

@@ -26,6 +26,7 @@ from tenants.addresses import caller_address
 from tenants.inbox import CannotKeep, Delivery, InboxWriter, Journal, database_url
 from tenants.models import InboundCallback
 from tenants.routes import Route, RouteTable, hash_token
+from tenants.sentences import kept, say
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class Hooks:
         code, sentence = answer_validation(route.rules if route else None, delivery.body)
         answer = {"ResultCode": code, "ResultDesc": "Accepted" if code == "0" else "Rejected"}
         await _answer(send, 200, orjson.dumps(answer))
-        self._keep_in_background(delivery, error=f"Answered {code}: {sentence}")
+        self._keep_in_background(delivery, error=kept(say("Answered %(code)s: %(why)s", code=code, why=sentence)))
 
     async def _keep_evidence_of_unknown_token(self, delivery: Delivery) -> None:
         minute, count = self._unknown_kept

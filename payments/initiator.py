@@ -10,10 +10,12 @@ from uuid import UUID
 from channels.connection import daraja_client, initiator_security_credential
 from channels.daraja.client import DarajaClient
 from channels.daraja.credentials import UnusableCertificate, UnusablePassword
+from channels.explaining import sentence_of
 from channels.fields import UndecipherableSecret
 from channels.models import MpesaChannel
 from channels.practice import PracticeUnavailable
 from channels.services import callback_url
+from tenants.sentences import say
 
 
 class CannotCall(Exception):
@@ -64,15 +66,15 @@ def initiator_of(channel_id: UUID) -> Initiator:
     try:
         channel = MpesaChannel.objects.get(pk=channel_id)
         if not (channel.consumer_key and channel.consumer_secret):
-            raise CannotCall("The channel has no consumer key and secret.")
+            raise CannotCall(say("The channel has no consumer key and secret."))
         if not (channel.initiator_name and channel.initiator_credential):
-            raise CannotCall("The channel has no initiator. Save the API operator's name and password.")
+            raise CannotCall(say("The channel has no initiator. Save the API operator's name and password."))
         return Initiator(channel, daraja_client(channel), initiator_security_credential(channel))
     except UndecipherableSecret:
-        raise CannotCall("A saved credential can't be read by this installation any more.") from None
+        raise CannotCall(say("A saved credential can't be read by this installation any more.")) from None
     except UnusablePassword as problem:
-        raise CannotCall(str(problem)) from None
+        raise CannotCall(sentence_of(problem.sentence)) from None
     except (UnusableCertificate, OSError):
-        raise CannotCall("The certificate for the initiator's password is missing on this installation.") from None
+        raise CannotCall(say("The certificate for the initiator's password is missing on this installation.")) from None
     except PracticeUnavailable as problem:
         raise CannotCall(problem.detail) from None

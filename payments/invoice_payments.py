@@ -29,6 +29,7 @@ from payments.services import NAIROBI, PaymentReport
 from payments.tasks import acknowledge_invoice_payment, count_invoice_payments
 from tenants.models import InboundCallback
 from tenants.queue import enqueue, require_current_tenant
+from tenants.sentences import say
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +63,9 @@ def read(
         row.dedup_key = paid.receipt
         channel = channels[row.channel_id]
         if paid.shortcode not in channel.shortcodes:
-            row.quarantine(Reason.FOREIGN_SHORTCODE, f"It names shortcode {paid.shortcode}.")
+            row.quarantine(Reason.FOREIGN_SHORTCODE, say("It names shortcode %(shortcode)s.", shortcode=paid.shortcode))
         elif not MpesaChannel.objects.filter(pk=channel.pk, bill_manager_opted_in_at__isnull=False).exists():
-            row.quarantine(Reason.UNMATCHED_REQUEST, "Bill Manager is not on for this channel.")
+            row.quarantine(Reason.UNMATCHED_REQUEST, say("Bill Manager is not on for this channel."))
         else:
             parsed.append((row, paid))
     known = {*_recorded(parsed), *told}
@@ -73,7 +74,7 @@ def read(
         if (row.channel_id, paid.receipt) in known or now - row.received_at >= CONFIRMATION_FIRST_FOR:
             ready.append((row, paid))
         else:
-            row.wait(now, "M-PESA's own confirmation has not come yet.")
+            row.wait(now, say("M-PESA's own confirmation has not come yet."))
     return ready
 
 
@@ -102,7 +103,12 @@ def follow_up(read: Sequence[tuple[Claimed, InvoicePayment]]) -> None:
         payment = payments[row.channel_id, paid.receipt]
         if payment.amount != paid.amount:
             row.quarantine(
-                Reason.AMOUNT_MISMATCH, f"It reports KES {paid.amount}; the payment is KES {payment.amount}."
+                Reason.AMOUNT_MISMATCH,
+                say(
+                    "It reports KES %(theirs)s; the payment is KES %(ours)s.",
+                    theirs=str(paid.amount),
+                    ours=str(payment.amount),
+                ),
             )
             logger.error("Delivery %s reports %s with another amount than before.", row.id, paid.receipt)
         elif not _was_reported_before(row):

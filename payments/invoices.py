@@ -21,6 +21,7 @@ from channels.daraja import client as daraja
 from channels.daraja.client import DarajaClient
 from channels.daraja.errors import DarajaRejected, Reason
 from channels.daraja.outcomes import NotSent, Refused, Unknown, outcome_of
+from channels.explaining import wrong_number
 from channels.fields import UndecipherableSecret
 from channels.models import MpesaChannel
 from channels.msisdn import InvalidPhoneNumber, normalise
@@ -31,6 +32,7 @@ from payments.tasks import send_invoices
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
+from tenants.sentences import fitting, say
 
 MOST_AT_ONCE = 1000
 _HANDED_OVER_AT_ONCE = 100  # what one refusal may make us send one by one
@@ -90,8 +92,8 @@ def opt_in(
     require_steps_before(channel, "verify")
     try:
         contact = normalise(contact_phone)
-    except InvalidPhoneNumber as problem:
-        raise Invalid(str(problem), errors={"contact_phone": [str(problem)]}) from None
+    except InvalidPhoneNumber:
+        raise Invalid(wrong_number(), errors={"contact_phone": [wrong_number()]}) from None
     app_key = _opt_in_at_safaricom(channel, email=email, contact=contact, send_reminders=send_reminders)
     with transaction.atomic():
         channel = lock_channel(channel_id)
@@ -212,8 +214,8 @@ def _rows(channel: MpesaChannel, invoices: Sequence[NewInvoice], *, actor: Actor
             errors[f"invoices[{number}].items"] = [_("The items don't add up to the amount.")]
         try:
             msisdn = normalise(new.phone_number)
-        except InvalidPhoneNumber as problem:
-            errors[f"invoices[{number}].phone_number"] = [str(problem)]
+        except InvalidPhoneNumber:
+            errors[f"invoices[{number}].phone_number"] = [wrong_number()]
             continue
         rows.append(
             Invoice(
@@ -341,7 +343,7 @@ def send_pending(*, channel_id: UUID, now: datetime) -> None:
     try:
         client, app_key = daraja_client(channel), channel.bill_manager_app_key
     except UndecipherableSecret:
-        _settle(claimed, Status.FAILED, desc="A saved credential can't be read. Nothing was sent.", now=now)
+        _settle(claimed, Status.FAILED, desc=say("A saved credential can't be read. Nothing was sent."), now=now)
         return
     outcome = outcome_of(lambda: _hand_over(client, app_key, claimed))
     if isinstance(outcome, Refused) and outcome.reason in _OF_ONE_OF_THEM and len(claimed) > 1:
@@ -355,7 +357,7 @@ def send_pending(*, channel_id: UUID, now: datetime) -> None:
 def _claim(channel_id: UUID, *, now: datetime) -> list[Invoice]:
     pending = Invoice.objects.filter(channel_id=channel_id, status=Status.PENDING)
     lost = pending.filter(sending_at__lt=now - _LOST_AFTER)
-    _settle(lost, Status.UNKNOWN, desc="We stopped while handing it to Safaricom; it may have been sent.", now=now)
+    _settle(lost, Status.UNKNOWN, desc=say("We stopped while handing it to Safaricom; it may have been sent."), now=now)
     waiting = pending.filter(sending_at=None).order_by("pk").select_for_update(skip_locked=True)
     claimed = list(waiting[: _HANDED_OVER_AT_ONCE + 1])
     is_more, claimed = len(claimed) > _HANDED_OVER_AT_ONCE, claimed[:_HANDED_OVER_AT_ONCE]
@@ -396,7 +398,9 @@ def _note(invoices: Sequence[Invoice], outcome: Refused | NotSent | Unknown | No
     else:
         _send_again([invoice for invoice in invoices if now - invoice.created_at < GIVE_UP_SENDING_AFTER], now=now)
         given_up = [invoice for invoice in invoices if now - invoice.created_at >= GIVE_UP_SENDING_AFTER]
-        _settle(given_up, Status.FAILED, code=outcome.code, desc=f"Nothing was sent. {outcome.said}", now=now)
+        _settle(
+            given_up, Status.FAILED, code=outcome.code, desc=say("Nothing was sent. %(why)s", why=outcome.said), now=now
+        )
 
 
 @transaction.atomic
@@ -413,6 +417,6 @@ def _settle(
     Invoice.objects.filter(pk__in=[invoice.pk for invoice in invoices], status=Status.PENDING).update(
         status=status,
         result_code=code[:20],
-        result_desc=desc[:1024],
+        result_desc=fitting(desc, 1024),
         finished_at=now if status == Status.FAILED else None,
     )

@@ -17,8 +17,9 @@ from audit.services import Actor
 from channels.connection import daraja_client
 from channels.daraja.client import PullRow
 from channels.daraja.errors import DarajaError
-from channels.daraja.explanations import Who, explain_error
+from channels.daraja.explanations import Who
 from channels.daraja.pulling import WINDOW
+from channels.explaining import explain_error, sentence_of
 from channels.fields import UndecipherableSecret
 from channels.mapping import AccountMapping
 from channels.models import MpesaChannel, Problem
@@ -33,6 +34,7 @@ from payments.tasks import fetch_pull
 from tenants.errors import Conflict, Invalid
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
+from tenants.sentences import fitting, say, say_many
 
 OVERLAP = timedelta(minutes=30)  # M-PESA may list a payment some time after it was made
 BY_ITSELF = "every quarter of an hour"
@@ -118,13 +120,18 @@ def fetch(*, pull_id: UUID, now: datetime) -> None:
         why = explain_error(error)
         _end(pull, channel, code=error.reason.value, error=why.meaning, do_now=why.do_now, who=why.who, now=now)
     except UndecipherableSecret:
-        sentence = "A saved credential can't be read by this installation any more."
-        do_now = "Tell us, or enter the credentials again."
+        sentence = say("A saved credential can't be read by this installation any more.")
+        do_now = say("Tell us, or enter the credentials again.")
         _end(pull, channel, code="secrets_unreadable", error=sentence, do_now=do_now, who=Who.US, now=now)
     else:
         if unreadable:
-            sentence = f"{len(unreadable)} of the rows can't be read, the rest is recorded. The first: {unreadable[0]}"
-            do_now = "Tell us: Safaricom sends something new. Until then, load the statement of the M-PESA portal."
+            sentence = say_many(
+                "%(count)s of the rows can't be read, the rest is recorded. The first: %(why)s",
+                "%(count)s of the rows can't be read, the rest is recorded. The first: %(why)s",
+                count=len(unreadable),
+                why=sentence_of(unreadable[0]),
+            )
+            do_now = say("Tell us: Safaricom sends something new. Until then, load the statement of the M-PESA portal.")
             _end(pull, channel, code="unreadable_rows", error=sentence, do_now=do_now, who=Who.US, now=now)
         else:
             _end(pull, channel, now=now)
@@ -240,12 +247,12 @@ def _end(
 ) -> None:
     status = Status.FAILED if code else Status.DONE
     ended = Pull.objects.filter(pk=pull.pk, status=Status.PENDING).update(
-        status=status, error_code=code, error=error[:1024], finished_at=now
+        status=status, error_code=code, error=fitting(error, 1024), finished_at=now
     )
     if not ended:
         return
     if code:
-        sentence = f"M-PESA did not list this channel's payments. {error}"
+        sentence = say("M-PESA did not list this channel's payments. %(why)s", why=error)
         note_problem(
             channel=channel, kind=Problem.Kind.PULL_FAILED, sentence=sentence, do_now=do_now, who=who.value, now=now
         )

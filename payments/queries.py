@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext as _
 
 from audit.services import Actor
 from channels.models import MpesaChannel
@@ -15,7 +16,7 @@ def read_payment(*, actor: Actor, payment_id: UUID) -> Payment:
     """:raises NotFound: if the business has none such."""
     payment = payments_of(actor=actor).filter(pk=payment_id).first()
     if payment is None:
-        raise NotFound("There is no such payment.")
+        raise NotFound(_("There is no such payment."))
     return payment
 
 

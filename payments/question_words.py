@@ -2,7 +2,8 @@
 
 from django.utils.translation import gettext as _
 
-from channels.daraja.explanations import Api, explain
+from channels.daraja.explanations import Api
+from channels.explaining import explain
 from payments.models import BalanceQuery, StatusQuery
 
 _BY_ITSELF = frozenset({"tuzo", "by itself"})  # as `money_out.following` and `balances` sign their questions

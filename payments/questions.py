@@ -24,6 +24,7 @@ from payments.models import BalanceQuery, StatusQuery
 from payments.models.questions import Question
 from payments.tasks import give_up_questions, put_question
 from tenants.queue import enqueue
+from tenants.sentences import fitting
 
 Asked = TypeVar("Asked", StatusQuery, BalanceQuery)
 
@@ -219,5 +220,5 @@ def _give_up_at(environment: str, asked_at: datetime) -> datetime:
 
 
 def _end(question: Asked, status: Question.Status, *, now: datetime, code: str = "", desc: str = "") -> None:
-    question.status, question.result_code, question.result_desc = status, code[:20], desc[:1024]
+    question.status, question.result_code, question.result_desc = status, code[:20], fitting(desc, 1024)
     question.answered_at = now if status != Status.UNANSWERED else None

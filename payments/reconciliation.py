@@ -28,6 +28,7 @@ from payments.tasks import recount_day
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
+from tenants.sentences import Day, fitting, kept, say, say_many
 
 # Counted again every night: these days, because outcomes come late, and others while they are open, up to these.
 _RECENT = timedelta(days=3)
@@ -137,7 +138,7 @@ def _keep_items(day: ReconciliationDay, found: Sequence[Found], *, now: datetime
                 subjects,
                 [item.ours for item in found],
                 [item.theirs for item in found],
-                [item.sentence[:254] for item in found],
+                [kept(fitting(item.sentence, 254)) for item in found],
             ],
         )
 
@@ -164,10 +165,14 @@ def _conclude(day: ReconciliationDay, channel: MpesaChannel, *, is_proved: bool,
         close_problem(**about)
         return
     count = items["not_settled"]
-    things = "1 thing does" if count == 1 else f"{count:,} things do"
     note_problem(
-        sentence=f"{things} not match M-PESA's records of {day.date:%-d %B %Y}.",
-        do_now="Open the day, look at each, and settle it with a note.",
+        sentence=say_many(
+            "%(count)s thing does not match M-PESA's records of %(day)s.",
+            "%(count)s things do not match M-PESA's records of %(day)s.",
+            count=count,
+            day=Day(day.date),
+        ),
+        do_now=say("Open the day, look at each, and settle it with a note."),
         who=Who.YOU.value,
         **about,
     )
@@ -237,7 +242,13 @@ def record_item(*, actor: Actor, item_id: UUID, now: datetime) -> Reconciliation
     if item.kind != Kind.MISSING_HERE or line is None or item.theirs != line.paid_in:
         raise NotAPayment(_("This is not a payment that came in. Settle it with a note instead."))
     new = record_payments(reports=[_report(channel, line)])
-    _settle(item, channel, actor=actor, note="Recorded as a payment." if new else "It was recorded before.", now=now)
+    _settle(
+        item,
+        channel,
+        actor=actor,
+        note=say("Recorded as a payment.") if new else say("It was recorded before."),
+        now=now,
+    )
     enqueue(recount_day, channel_id=str(channel.pk), date=item.day.date.isoformat())
     audit.services.record(
         actor=actor,
@@ -264,7 +275,7 @@ def _lock_item(item_id: UUID) -> tuple[ReconciliationItem, MpesaChannel]:
 
 
 def _settle(item: ReconciliationItem, channel: MpesaChannel, *, actor: Actor, note: str, now: datetime) -> None:
-    item.settled_at, item.settled_by, item.note = now, actor.label[:254], note[:254]
+    item.settled_at, item.settled_by, item.note = now, actor.label[:254], fitting(note, 254)
     item.save(update_fields=["settled_at", "settled_by", "note"])
     _conclude(item.day, channel, is_proved=False, now=now)
 

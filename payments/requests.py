@@ -19,15 +19,18 @@ from audit.services import Actor
 from channels.connection import daraja_client, in_plain_words
 from channels.daraja.client import StkState
 from channels.daraja.errors import DarajaError, DarajaRejected, DarajaUnavailable
+from channels.explaining import wrong_number
 from channels.fields import UndecipherableSecret
 from channels.models import MpesaChannel
 from channels.msisdn import InvalidPhoneNumber, normalise
 from channels.services import callback_url
+from channels.status import state_in_words
 from payments.models import Payment, PaymentRequest
 from payments.tasks import check_payment_request, send_payment_request
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
+from tenants.sentences import fitting, say
 
 logger = logging.getLogger(__name__)
 
@@ -74,14 +77,25 @@ def request_payment(
     require(actor, Permission.PAYMENTS_REQUEST)
     try:
         msisdn = normalise(phone_number)
-    except InvalidPhoneNumber as problem:
-        raise Invalid(str(problem), errors={"phone_number": [str(problem)]}) from None
+    except InvalidPhoneNumber:
+        raise Invalid(wrong_number(), errors={"phone_number": [wrong_number()]}) from None
     with transaction.atomic():
         channel = _channel(channel_id)
         if channel.status != MpesaChannel.Status.ACTIVE:
-            raise NoUsableChannel(f"{channel} is {channel.status.lower()}. Activate it before you ask for payments.")
+            raise NoUsableChannel(
+                say(
+                    "%(channel)s is %(status)s. Activate it before you ask for payments.",
+                    channel=str(channel),
+                    status=state_in_words(channel),
+                )
+            )
         if not _passkey(channel):
-            raise NoUsableChannel(f"{channel} has no passkey. Safaricom issues one for prompting phones: add it first.")
+            raise NoUsableChannel(
+                say(
+                    "%(channel)s has no passkey. Safaricom issues one for prompting phones: add it first.",
+                    channel=str(channel),
+                )
+            )
         request = PaymentRequest.objects.create(
             channel=channel,
             environment=channel.environment,
@@ -112,7 +126,10 @@ def send_request(*, request_id: UUID, now: datetime) -> None:
     if not PaymentRequest.objects.filter(pk=request_id, sending_at=None).update(sending_at=now):
         # A worker died between the call and noting its answer: the phone may have been prompted.
         _settle(
-            request_id, Status.UNKNOWN, desc="We stopped while asking Safaricom; the prompt may have gone out.", now=now
+            request_id,
+            Status.UNKNOWN,
+            desc=say("We stopped while asking Safaricom; the prompt may have gone out."),
+            now=now,
         )
         return
     channel = request.channel
@@ -216,7 +233,7 @@ def note_not_paid(*, request: PaymentRequest, code: str, desc: str, now: datetim
     """A callback says that the customer did not pay. False if a payment is known: then it contradicts."""
     if request.status == Status.SUCCEEDED:
         return False
-    request.status, request.result_code, request.result_desc = Status.FAILED, code[:20], desc[:1024]
+    request.status, request.result_code, request.result_desc = Status.FAILED, code[:20], fitting(desc, 1024)
     request.finished_at = now
     request.save(update_fields=["status", "result_code", "result_desc", "finished_at"])
     return True
@@ -239,11 +256,11 @@ def _channel(channel_id: UUID | None) -> MpesaChannel:
     if channel_id is not None:
         channel = MpesaChannel.objects.without_secrets().filter(pk=channel_id).first()
         if channel is None:
-            raise NotFound("There is no such channel.")
+            raise NotFound(say("There is no such channel."))
         return channel
     channel = MpesaChannel.objects.without_secrets().filter(is_primary=True).first()
     if channel is None:
-        raise NoUsableChannel("Add a channel first.")
+        raise NoUsableChannel(say("Add a channel first."))
     return channel
 
 
@@ -252,7 +269,11 @@ def _passkey(channel: MpesaChannel) -> str:
         return str(channel.passkey)
     except UndecipherableSecret:
         raise SecretUnreadable(
-            f"The passkey of {channel} can't be read any more: the platform's encryption keys changed. Save it again."
+            say(
+                "The passkey of %(channel)s can't be read any more: the platform's encryption keys changed. Save it "
+                "again.",
+                channel=str(channel),
+            )
         ) from None
 
 
@@ -267,5 +288,5 @@ def _settle(
 ) -> None:
     """The outcome as we learnt it without a callback; never over what a callback has told meanwhile."""
     PaymentRequest.objects.filter(pk=request_id, status=was).update(
-        status=status, result_code=code[:20], result_desc=desc[:1024], finished_at=now
+        status=status, result_code=code[:20], result_desc=fitting(desc, 1024), finished_at=now
     )

@@ -21,6 +21,7 @@ from payments.money_out.kind import Kind
 from payments.money_out.sending import KINDS
 from payments.questions import QuestionKind
 from tenants.models import InboundCallback
+from tenants.sentences import say
 
 Target = Kind[Any] | QuestionKind[Any]
 
@@ -139,7 +140,7 @@ def _tell(hearing: Hearing, pk: UUID, said: Said) -> None:
 def _answer(kind: QuestionKind[Any], question: Any, said: Said, *, now: datetime) -> bool:
     """Note an answer on its question; returns whether it ended it now."""
     if question.channel_id != said.delivery.channel_id:
-        said.delivery.quarantine(Reason.UNMATCHED_REQUEST, "It answers a question about another channel.")
+        said.delivery.quarantine(Reason.UNMATCHED_REQUEST, say("It answers a question about another channel."))
         return False
     if isinstance(said.words, QueueTimeout):
         return questions.take_timeout(question, said.words, now=now)

@@ -28,6 +28,7 @@ from tenants.errors import Conflict, Invalid, NotFound, NotPermitted
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
 from tenants.reauthentication import Proof, require_proof
+from tenants.sentences import fitting, say
 
 Status = Reversal.Status
 
@@ -182,7 +183,7 @@ def expire_reversal(*, reversal_id: UUID, now: datetime) -> None:
     """Withdraw one that nobody approved in time."""
     reversal = _locked(reversal_id)
     if reversal.status == Status.AWAITING_APPROVAL and reversal.expires_at <= now:
-        _withdraw(reversal, note="It was not approved in time.", now=now)
+        _withdraw(reversal, note=say("It was not approved in time."), now=now)
 
 
 _STATES = {
@@ -223,7 +224,7 @@ def _needs_another(reversal: Reversal, policy: PayoutPolicy, *, actor: Actor) ->
 
 
 def _withdraw(reversal: Reversal, *, note: str, now: datetime) -> None:
-    reversal.note = note[:254]
+    reversal.note = fitting(note, 254)
     reversal.save(update_fields=["note"])
     withdraw_reversal(reversal=reversal, now=now)
 

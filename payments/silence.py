@@ -18,6 +18,7 @@ from channels.problems import close_problem, note_problem
 from payments.models import DayTotal, Payment
 from payments.pulls import has_looked, pull_what_is_unread
 from payments.services import NAIROBI
+from tenants.sentences import say, say_many
 
 WEEKS = 4
 LOOK_AGAIN = timedelta(minutes=5)
@@ -52,7 +53,11 @@ class Silence:
 
     @property
     def sentence(self) -> str:
-        return f"No payment for {_length(self.length)}, usually {_rhythm(self.usual_minutes)}."
+        return say(
+            "No payment for %(time)s, usually %(rhythm)s.",
+            time=_length(self.length),
+            rhythm=_rhythm(self.usual_minutes),
+        )
 
 
 def judge(*, last_payment_at: datetime, history: History, now: datetime) -> Silence | None:
@@ -96,7 +101,9 @@ def listen(*, channel: MpesaChannel, now: datetime) -> timedelta:
         channel=channel,
         kind=Problem.Kind.SILENT,
         sentence=silence.sentence,
-        do_now="Make one small payment and see whether it arrives here. If it does not, run the connection doctor.",
+        do_now=say(
+            "Make one small payment and see whether it arrives here. If it does not, run the connection doctor."
+        ),
         who=Who.YOU.value,
         now=now,
     )
@@ -162,10 +169,14 @@ def _hour_of(moment: datetime) -> datetime:
 
 def _length(length: timedelta) -> str:
     minutes = round(length / timedelta(minutes=1))
-    return f"{minutes} minutes" if minutes < 120 else f"{round(minutes / 60)} hours"
+    if minutes < 120:
+        return say_many("%(count)s minute", "%(count)s minutes", count=minutes)
+    return say_many("%(count)s hour", "%(count)s hours", count=round(minutes / 60))
 
 
 def _rhythm(minutes: float) -> str:
     if minutes >= 1.5:
-        return f"one every {round(minutes)} minutes"
-    return "one a minute" if minutes > 0.67 else f"{round(1 / minutes)} a minute"
+        return say_many("one every minute", "one every %(count)s minutes", count=round(minutes))
+    if minutes > 0.67:
+        return say("one a minute")
+    return say_many("%(count)s a minute", "%(count)s a minute", count=round(1 / minutes))

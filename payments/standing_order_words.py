@@ -4,7 +4,8 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from channels.daraja.explanations import Api, explain
+from channels.daraja.explanations import Api
+from channels.explaining import explain
 from payments.models import StandingOrder
 from payments.timeline import Moment
 from tenants.models import InboundCallback

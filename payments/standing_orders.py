@@ -25,6 +25,7 @@ from channels.daraja.notices import StandingOrderResult, parse_standing_order_ca
 from channels.daraja.outcomes import NotSent, Refused, outcome_of
 from channels.daraja.payloads import UnreadablePayload
 from channels.daraja.verdicts import Verdict, verdict
+from channels.explaining import wrong_number
 from channels.models import Environment, MpesaChannel
 from channels.msisdn import InvalidPhoneNumber, normalise, sha256_hex
 from channels.services import ChannelNotFound, callback_url
@@ -36,12 +37,21 @@ from payments.tasks import give_up_on_standing_order, send_standing_order
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
+from tenants.sentences import fitting, say
 
 GIVE_UP_SENDING_AFTER = timedelta(minutes=10)
 ANSWER_PATIENCE = timedelta(minutes=15)  # the prompt on the phone lives for a minute or two
 _SEND_AGAIN_AFTER = timedelta(seconds=30)
 
 Status = StandingOrder.Status
+
+_STATES = {
+    Status.PENDING: say("pending"),
+    Status.ACTIVE: say("active"),
+    Status.FAILED: say("failed"),
+    Status.UNKNOWN: say("unknown"),
+    Status.CANCELLED: say("cancelled"),
+}
 _NUMBERED_ALIKE = (StandingOrder.Frequency.ONCE, StandingOrder.Frequency.DAILY, StandingOrder.Frequency.WEEKLY)
 _HOLD_THEIR_NAME = (Status.PENDING, Status.ACTIVE, Status.UNKNOWN)
 
@@ -231,7 +241,9 @@ def send_order(*, order_id: UUID, now: datetime) -> None:
     if order.status != Status.PENDING or order.accepted_at:
         return
     if not StandingOrder.objects.filter(pk=order_id, status=Status.PENDING, sending_at=None).update(sending_at=now):
-        _settle(order_id, Status.UNKNOWN, desc="We stopped while asking Safaricom; the customer may be asked.", now=now)
+        _settle(
+            order_id, Status.UNKNOWN, desc=say("We stopped while asking Safaricom; the customer may be asked."), now=now
+        )
         return
     channel = order.channel
     is_paybill = channel.kind == MpesaChannel.Kind.PAYBILL
@@ -262,7 +274,7 @@ def send_order(*, order_id: UUID, now: datetime) -> None:
 
 def give_up_waiting(*, order_id: UUID, now: datetime) -> None:
     """No answer of the customer came: we don't know. One that still comes counts."""
-    _settle(order_id, Status.UNKNOWN, desc="Safaricom has not told us what the customer answered.", now=now)
+    _settle(order_id, Status.UNKNOWN, desc=say("Safaricom has not told us what the customer answered."), now=now)
 
 
 def apply_callbacks(rows: Sequence[Claimed], *, now: datetime) -> None:
@@ -280,7 +292,10 @@ def apply_callbacks(rows: Sequence[Claimed], *, now: datetime) -> None:
         if order is None:
             row.wait_for_request(now)
         elif not _take_in(order, result, now=now):
-            row.quarantine(Reason.CONTRADICTION, f"The order is {order.status.lower()}, for what came before.")
+            row.quarantine(
+                Reason.CONTRADICTION,
+                say("The order is %(state)s, for what came before.", state=_STATES[Status(order.status)]),
+            )
 
 
 def _take_in(order: StandingOrder, result: StandingOrderResult, *, now: datetime) -> bool:
@@ -316,7 +331,7 @@ def _settle(order_id: UUID, status: Status, *, now: datetime, code: str = "", de
     StandingOrder.objects.filter(pk=order_id, status=Status.PENDING).update(
         status=status,
         result_code=code[:20],
-        result_desc=desc[:1024],
+        result_desc=fitting(desc, 1024),
         finished_at=now if status == Status.FAILED else None,
     )
 
@@ -327,8 +342,8 @@ def _read(phone_number: str, start_date: date, end_date: date, *, today: date) -
     msisdn = ""
     try:
         msisdn = normalise(phone_number)
-    except InvalidPhoneNumber as problem:
-        errors["phone_number"] = [str(problem)]
+    except InvalidPhoneNumber:
+        errors["phone_number"] = [wrong_number()]
     if start_date < today:
         errors["start_date"] = [_("A standing order starts today or later.")]
     if end_date < start_date:

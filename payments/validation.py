@@ -10,7 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from channels.daraja.payloads import UnreadablePayload, parse_c2b
+from channels.explaining import sentence_of
 from channels.mapping import AccountMapping, Match
+from tenants.sentences import say
 
 ACCEPT = "0"
 INVALID_ACCOUNT = "C2B00012"
@@ -45,21 +47,31 @@ class ValidationRules:
 def answer_validation(rules: ValidationRules | None, body: bytes) -> tuple[str, str]:
     """Daraja's code, and a sentence for people about why."""
     if rules is None:
-        return ACCEPT, "The channel's rules were not in memory, so we accept."
+        return ACCEPT, say("The channel's rules were not in memory, so we accept.")
     try:
         asked = parse_c2b(body)
     except UnreadablePayload as problem:
-        return ACCEPT, f"We could not read the question ({problem.reason}), so we accept."
+        return ACCEPT, say("We could not read the question (%(why)s), so we accept.", why=sentence_of(problem.reason))
     if not rules.is_open:
-        return OTHER_ERROR, "The channel is switched off."
+        return OTHER_ERROR, say("The channel is switched off.")
     if asked.shortcode not in rules.shortcodes:
-        return INVALID_SHORTCODE, f"Shortcode {asked.shortcode} is not this channel's."
+        return INVALID_SHORTCODE, say("Shortcode %(shortcode)s is not this channel's.", shortcode=asked.shortcode)
     if rules.minimum is not None and asked.amount < rules.minimum:
-        return INVALID_AMOUNT, f"KES {asked.amount} is less than the channel's minimum of KES {rules.minimum}."
+        return INVALID_AMOUNT, say(
+            "KES %(amount)s is less than the channel's minimum of KES %(least)s.",
+            amount=str(asked.amount),
+            least=str(rules.minimum),
+        )
     if rules.maximum is not None and asked.amount > rules.maximum:
-        return INVALID_AMOUNT, f"KES {asked.amount} is more than the channel's maximum of KES {rules.maximum}."
+        return INVALID_AMOUNT, say(
+            "KES %(amount)s is more than the channel's maximum of KES %(most)s.",
+            amount=str(asked.amount),
+            most=str(rules.maximum),
+        )
     if rules.mapping is not None:
         match = rules.mapping.route(asked.account_reference)
         if match is None or match.kind == Match.Kind.DEFAULT:
-            return INVALID_ACCOUNT, f"No rule of the channel knows the account number “{asked.account_reference}”."
-    return ACCEPT, "Nothing speaks against it."
+            return INVALID_ACCOUNT, say(
+                "No rule of the channel knows the account number “%(account)s”.", account=asked.account_reference
+            )
+    return ACCEPT, say("Nothing speaks against it.")

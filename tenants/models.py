@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django_tenants.models import DomainMixin, TenantMixin
 
 from audit.ids import UUIDv7Field
+from tenants.sentences import SentenceField, say
 
 
 class Tenant(TenantMixin):  # type: ignore[misc]
@@ -341,16 +342,16 @@ class InboundCallback(models.Model):
     class Reason(models.TextChoices):
         """Why a delivery was quarantined."""
 
-        UNKNOWN_TOKEN = "UNKNOWN_TOKEN", "The address it came to belongs to no channel."
-        UNREADABLE = "UNREADABLE", "The body is not what Daraja sends."
-        TOO_LARGE = "TOO_LARGE", "The body is larger than 64 kB; its beginning is kept."
-        FOREIGN_SHORTCODE = "FOREIGN_SHORTCODE", "It names a shortcode that is not this channel's."
-        CONFLICTING_BODY = "CONFLICTING_BODY", "The same M-PESA number came before with another content."
-        UNMATCHED_REQUEST = "UNMATCHED_REQUEST", "It answers a request that we did not make."
-        AMOUNT_MISMATCH = "AMOUNT_MISMATCH", "Its amount is not the one that was asked for."
-        CONTRADICTION = "CONTRADICTION", "It contradicts an outcome that is final already."
-        UNLISTED_ADDRESS = "UNLISTED_ADDRESS", "It came from an address that is not Safaricom's."
-        FAILED = "FAILED", "Applying it failed again and again."
+        UNKNOWN_TOKEN = "UNKNOWN_TOKEN", say("The address it came to belongs to no channel.")
+        UNREADABLE = "UNREADABLE", say("The body is not what Daraja sends.")
+        TOO_LARGE = "TOO_LARGE", say("The body is larger than 64 kB; its beginning is kept.")
+        FOREIGN_SHORTCODE = "FOREIGN_SHORTCODE", say("It names a shortcode that is not this channel's.")
+        CONFLICTING_BODY = "CONFLICTING_BODY", say("The same M-PESA number came before with another content.")
+        UNMATCHED_REQUEST = "UNMATCHED_REQUEST", say("It answers a request that we did not make.")
+        AMOUNT_MISMATCH = "AMOUNT_MISMATCH", say("Its amount is not the one that was asked for.")
+        CONTRADICTION = "CONTRADICTION", say("It contradicts an outcome that is final already.")
+        UNLISTED_ADDRESS = "UNLISTED_ADDRESS", say("It came from an address that is not Safaricom's.")
+        FAILED = "FAILED", say("Applying it failed again and again.")
 
     id = UUIDv7Field(primary_key=True, prefix="cb")
     tenant = models.ForeignKey(Tenant, models.PROTECT, null=True, db_constraint=False)
@@ -364,7 +365,7 @@ class InboundCallback(models.Model):
     received_at = models.DateTimeField()
     state = models.CharField(max_length=11, choices=State.choices, default=State.PENDING)
     reason = models.CharField(max_length=20, choices=Reason.choices, blank=True)
-    error = models.TextField(blank=True)  # for people: why it was not used
+    error = SentenceField(blank=True)  # for people: why it was not used
     dedup_key = models.CharField(max_length=80, blank=True)  # M-PESA's own number for what it reports
     body_hash = models.BinaryField(max_length=32, null=True)  # SHA-256 of the body as values, not as text
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -11,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from channels.daraja.phrases import Phrase
+
 
 class UnusableCertificate(Exception):
     """This is no PEM certificate with an RSA key."""
@@ -18,6 +20,10 @@ class UnusableCertificate(Exception):
 
 class UnusablePassword(Exception):
     """The initiator's password is empty, or too long for the certificate's key."""
+
+    def __init__(self) -> None:
+        self.sentence = Phrase("The initiator's password is empty or too long.")
+        super().__init__(self.sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +78,5 @@ def security_credential(password: str, certificate_pem: bytes) -> str:
         raise UnusableCertificate("This certificate has no RSA key.")
     plaintext = password.encode()
     if not 0 < len(plaintext) <= key.key_size // 8 - 11:
-        raise UnusablePassword("The initiator's password is empty or too long.")
+        raise UnusablePassword
     return base64.b64encode(key.encrypt(plaintext, PKCS1v15())).decode()

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from channels.daraja.phrases import Phrase
 from channels.daraja.reading import (
     ID_MAX,
     MSISDN_MAX,
@@ -189,7 +190,7 @@ def parse_result(body: bytes) -> AsyncResult:
     result = _unspaced(object_in(read_object(body), "Result"))
     originator_conversation_id, conversation_id = _conversation_ids(result)
     if not (originator_conversation_id or conversation_id):
-        raise UnreadablePayload("The result has no conversation id.")
+        raise UnreadablePayload(Phrase("The result has no conversation id."))
     transaction_id = text_in(result.get("TransactionID"), "TransactionID")
     return AsyncResult(
         result_type=text_in(result.get("ResultType"), "ResultType"),
@@ -229,7 +230,7 @@ def parse_balances(text: str) -> list[AccountBalance]:
     for account in text.split("&"):
         fields = [field.strip() for field in account.split("|")]
         if len(fields) != 6 or not fields[0] or not all(_BALANCE.fullmatch(amount) for amount in fields[2:]):
-            raise UnreadablePayload("AccountBalance is not in the form that Daraja documents.")
+            raise UnreadablePayload(Phrase("AccountBalance is not in the form that Daraja documents."))
         current, available, reserved, uncleared = (Decimal(amount) for amount in fields[2:])
         balances.append(AccountBalance(fields[0], fields[1], current, available, reserved, uncleared))
     return balances
@@ -249,7 +250,7 @@ def _value(value: object) -> str | None:
         return value
     if isinstance(value, int | float):
         return orjson.dumps(value).decode()
-    raise UnreadablePayload("A Value is neither text nor a number.")
+    raise UnreadablePayload(Phrase("A Value is neither text nor a number."))
 
 
 def _unspaced(data: dict[str, Any]) -> dict[str, Any]:

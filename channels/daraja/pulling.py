@@ -9,6 +9,7 @@ from typing import Any
 from channels.daraja.caller import Caller, kenya_time
 from channels.daraja.errors import DarajaRejected, Reason, first_text
 from channels.daraja.gateway import Call, nonsense
+from channels.daraja.phrases import Phrase
 from channels.daraja.reading import (
     EAT,
     MSISDN_MAX,
@@ -163,7 +164,7 @@ def _items(answer: Mapping[str, Any]) -> list[Any]:
 
 def _row(item: object) -> PullRow:
     if not isinstance(item, Mapping):
-        raise UnreadablePayload("A row is not an object.")
+        raise UnreadablePayload(Phrase("A row is not an object."))
     get = item.get
     return PullRow(
         receipt=receipt_in(get("transactionId"), "transactionId"),
@@ -182,5 +183,5 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise UnreadablePayload("trxDate is not a time.") from None
+        raise UnreadablePayload(Phrase("trxDate is not a time.")) from None
     return moment.replace(tzinfo=UTC) - EAT if moment.tzinfo is None else moment.astimezone(UTC)

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from channels.daraja.phrases import Phrase
+
 EAT = timedelta(hours=3)  # Daraja's clock: East Africa Time, without daylight saving
 
 RECEIPT_MAX = 20
@@ -42,11 +44,11 @@ def read_object(body: bytes) -> dict[str, Any]:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        raise UnreadablePayload("The body is not JSON.") from exc
+        raise UnreadablePayload(Phrase("The body is not JSON.")) from exc
     if not isinstance(data, dict):
-        raise UnreadablePayload("The body is not a JSON object.")
+        raise UnreadablePayload(Phrase("The body is not a JSON object."))
     if b"\\u0000" in body and _ESCAPED_NUL.search(body):
-        raise UnreadablePayload("The body contains a NUL character.")
+        raise UnreadablePayload(Phrase("The body contains a NUL character."))
     return data
 
 
@@ -57,9 +59,9 @@ def text_in(value: object, key: str, longest: int = TEXT_MAX) -> str:
     if type(value) is int:
         value = str(value)
     if type(value) is not str:
-        raise UnreadablePayload(f"{key} is neither text nor a whole number.")
+        raise UnreadablePayload(Phrase("%(key)s is neither text nor a whole number.", key=key))
     if len(value) > longest:
-        raise UnreadablePayload(f"{key} is longer than {longest} characters.")
+        raise UnreadablePayload(Phrase("%(key)s is longer than %(most)s characters.", key=key, most=str(longest)))
     return value
 
 
@@ -67,7 +69,7 @@ def required_in(value: object, key: str, longest: int = TEXT_MAX) -> str:
     """The same without the spaces around it, and never ''."""
     if text := text_in(value, key, longest).strip():
         return text
-    raise UnreadablePayload(f"{key} is missing.")
+    raise UnreadablePayload(Phrase("%(key)s is missing.", key=key))
 
 
 def description_in(value: object) -> str:
@@ -79,7 +81,7 @@ def receipt_in(value: object, key: str) -> str:
     """M-PESA's number of a payment, in capitals; not the placeholder of a failure."""
     receipt = required_in(value, key, RECEIPT_MAX).upper()
     if not (receipt.isascii() and receipt.isalnum()) or receipt.endswith(PLACEHOLDER):
-        raise UnreadablePayload(f"{key} is not an M-PESA receipt.")
+        raise UnreadablePayload(Phrase("%(key)s is not an M-PESA receipt.", key=key))
     return receipt
 
 
@@ -94,7 +96,7 @@ def moment_in(value: object, key: str) -> datetime:
                 return datetime(year, month, day, hour, minute, second, tzinfo=UTC) - EAT
             except ValueError:
                 pass
-    raise UnreadablePayload(f"{key} is not a time of the form YYYYMMDDHHmmss.")
+    raise UnreadablePayload(Phrase("%(key)s is not a time of the form YYYYMMDDHHmmss.", key=key))
 
 
 def amount_in(value: object, key: str) -> Decimal:
@@ -107,7 +109,7 @@ def amount_in(value: object, key: str) -> Decimal:
     text = text_in(value, key).strip()
     if _AMOUNT.fullmatch(text) and (amount := Decimal(text)):
         return amount.quantize(_CENT)
-    raise UnreadablePayload(f"{key} is not a positive amount in shillings.")
+    raise UnreadablePayload(Phrase("%(key)s is not a positive amount in shillings.", key=key))
 
 
 def object_in(parent: dict[str, Any], key: str) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def object_in(parent: dict[str, Any], key: str) -> dict[str, Any]:
     value = parent.get(key)
     if isinstance(value, dict):
         return value
-    raise UnreadablePayload(f"{key} is missing or is not an object.")
+    raise UnreadablePayload(Phrase("%(key)s is missing or is not an object.", key=key))
 
 
 def items_in(value: object, key: str) -> list[dict[str, Any]]:
@@ -126,4 +128,4 @@ def items_in(value: object, key: str) -> list[dict[str, Any]]:
     objects = [item for item in items if isinstance(item, dict)]
     if len(objects) == len(items):
         return objects
-    raise UnreadablePayload(f"{key} is neither an object nor a list of objects.")
+    raise UnreadablePayload(Phrase("%(key)s is neither an object nor a list of objects.", key=key))

@@ -1,6 +1,7 @@
 import audit.ids
 import channels.fields
 import django.db.models.deletion
+import tenants.sentences
 from django.db import migrations, models
 
 
@@ -94,7 +95,7 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('QUEUED', 'waiting to be sent'), ('SENDING', 'handed to the provider, no answer yet'), ('SENT', 'the provider took it'), ('FAILED', 'the provider refused it, or could not be reached for a day'), ('UNKNOWN', 'the provider may have taken it; not sent again')], default='QUEUED', max_length=8)),
                 ('provider', models.CharField(blank=True, max_length=32)),
                 ('provider_message_id', models.CharField(blank=True, max_length=80)),
-                ('error', models.CharField(blank=True, max_length=254)),
+                ('error', tenants.sentences.SentenceField(blank=True, max_length=254)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('due_at', models.DateTimeField()),
                 ('created_at', models.DateTimeField()),
@@ -112,7 +113,7 @@ class Migration(migrations.Migration):
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('kind', models.CharField(choices=[('VERIFY', 'prove the credentials'), ('REGISTER_URLS', 'tell Safaricom where to report payments'), ('DOCTOR', 'examine everything that has to work'), ('PROVE_KEYS', 'prove the consumer key and secret alone'), ('PROVE_PASSKEY', 'prove the passkey alone'), ('PROVE_INITIATOR', 'prove the API operator alone')], max_length=16)),
                 ('status', models.CharField(choices=[('PENDING', 'waiting for a worker, or working'), ('DONE', 'every step was taken'), ('FAILED', 'a step did not work; its advice says what to do')], default='PENDING', max_length=8)),
-                ('steps', models.JSONField(default=list)),
+                ('steps', models.JSONField(decoder=tenants.sentences.SentenceDecoder, default=list, encoder=tenants.sentences.SentenceEncoder)),
                 ('error_code', models.CharField(blank=True, max_length=48)),
                 ('originator_conversation_id', models.CharField(blank=True, max_length=128)),
                 ('conversation_id', models.CharField(blank=True, max_length=128)),
@@ -134,8 +135,8 @@ class Migration(migrations.Migration):
                 ('environment', models.CharField(choices=[('PRACTICE', 'Practice: our simulator, no real money'), ('SANDBOX', "Safaricom's sandbox, no real money"), ('PRODUCTION', 'Live: real money')], max_length=10)),
                 ('kind', models.CharField(choices=[('SILENT', 'no payments, where there usually are some'), ('LOW_FLOAT', 'an M-PESA account is nearly empty'), ('PULL_FAILED', 'M-PESA did not list the payments'), ('BALANCE_FAILED', 'M-PESA did not tell the balances'), ('CONNECTION', 'the connection doctor found something'), ('DIFFERS', 'a day does not reconcile'), ('REVIEW', 'money of which nobody knows whether it moved')], max_length=14)),
                 ('subject', models.CharField(blank=True, max_length=80)),
-                ('sentence', models.CharField(max_length=254)),
-                ('do_now', models.CharField(max_length=254)),
+                ('sentence', tenants.sentences.SentenceField(max_length=254)),
+                ('do_now', tenants.sentences.SentenceField(max_length=254)),
                 ('who', models.CharField(max_length=16)),
                 ('opened_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from channels.sms.client import Sent
 from channels.sms.errors import SmsError, SmsRejected, SmsTimeout, SmsUnavailable
+from tenants.sentences import say
 
 _TAKEN = {100, 101, 102}  # Processed, Sent, Queued
 _ACCOUNT_TROUBLE = {405}  # InsufficientBalance
@@ -93,12 +94,12 @@ def _read_answer(http_status: int, body: bytes) -> Sent:
     if http_status in {200, 201}:
         return _read_recipient(body)
     if http_status in {401, 403}:
-        raise SmsUnavailable("Africa's Talking refuses the user name or API key.")
+        raise SmsUnavailable(say("Africa's Talking refuses the user name or API key."))
     if http_status == 429:
-        raise SmsUnavailable("Africa's Talking takes no more messages just now.")
+        raise SmsUnavailable(say("Africa's Talking takes no more messages just now."))
     if 300 <= http_status < 500:
-        raise SmsRejected(f"Africa's Talking answered HTTP {http_status}.")
-    raise SmsTimeout(f"Africa's Talking answered HTTP {http_status}.")
+        raise SmsRejected(say("Africa's Talking answered HTTP %(status)s.", status=str(http_status)))
+    raise SmsTimeout(say("Africa's Talking answered HTTP %(status)s.", status=str(http_status)))
 
 
 def _read_recipient(body: bytes) -> Sent:
@@ -106,14 +107,14 @@ def _read_recipient(body: bytes) -> Sent:
         data = orjson.loads(body)["SMSMessageData"]
         recipients: list[Any] = data["Recipients"]
         if not recipients:  # the reason is then in the summary: "InvalidSenderId"
-            raise SmsRejected(f"Africa's Talking says {str(data['Message'])[:100]}.")
+            raise SmsRejected(say("Africa's Talking says %(words)s.", words=str(data["Message"])[:100]))
         status, word = int(recipients[0]["statusCode"]), str(recipients[0].get("status", ""))[:60]
         message_id = str(recipients[0].get("messageId", ""))[:80]
     except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, ValueError, AttributeError):
-        raise SmsTimeout("Africa's Talking gave an answer that we can't read.") from None
+        raise SmsTimeout(say("Africa's Talking gave an answer that we can't read.")) from None
     if status in _TAKEN:
         return Sent(message_id)
-    sentence = f"Africa's Talking says {word or 'no'} ({status})."
+    sentence = say("Africa's Talking says %(words)s.", words=f"{word or 'no'} ({status})")
     if status in _ACCOUNT_TROUBLE:
         raise SmsUnavailable(sentence)
     if status in _REFUSED:
@@ -129,5 +130,5 @@ def _network_error(error: Exception) -> SmsError:
         cause.args[0], ssl.SSLCertVerificationError
     )
     if isinstance(error, _NEVER_SENT) or isinstance(cause, urllib3.exceptions.NewConnectionError) or is_untrusted:
-        return SmsUnavailable("Africa's Talking can't be reached.")
-    return SmsTimeout("The connection to Africa's Talking broke before it answered.")
+        return SmsUnavailable(say("Africa's Talking can't be reached."))
+    return SmsTimeout(say("The connection to Africa's Talking broke before it answered."))

@@ -8,7 +8,11 @@ SmsError
 
 
 class SmsError(Exception):
-    """A message that was not handed over for certain. Its text is for people, without credentials or whole numbers."""
+    """A message that was not handed over for certain. `sentence` is for people: no credentials, no whole numbers."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 class SmsRejected(SmsError):

@@ -25,6 +25,7 @@ from channels.sms.errors import SmsRejected, SmsTimeout, SmsUnavailable
 from channels.sms.tasks import send_queued_sms
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
+from tenants.sentences import fitting, kept, say
 
 PROVIDERS: dict[str, Callable[[], SmsProvider]] = {
     "console": Console,
@@ -104,7 +105,7 @@ def send_queued(*, clock: Callable[[], datetime]) -> None:
 def note_lost(*, now: datetime) -> None:
     """Messages that a worker was sending when it died: the provider may have them."""
     SmsMessage.objects.filter(status=Status.SENDING, sending_at__lt=now - LOST_AFTER).update(
-        status=Status.UNKNOWN, error="We stopped while sending it; the provider may have taken it."
+        status=Status.UNKNOWN, error=say("We stopped while sending it; the provider may have taken it.")
     )
 
 
@@ -152,13 +153,13 @@ def _hand_over(message: SmsMessage, *, provider: SmsProvider, clock: Callable[[]
     try:
         sent = provider.send(message.phone_number, message.body)
     except SmsRejected as error:
-        message.status, message.error = Status.FAILED, str(error)
+        message.status, message.error = Status.FAILED, error.sentence
     except SmsTimeout as error:
-        message.status, message.error = Status.UNKNOWN, str(error)
+        message.status, message.error = Status.UNKNOWN, error.sentence
     except SmsUnavailable as error:
         now = clock()
         message.status = Status.FAILED if now - message.created_at > GIVE_UP_AFTER else Status.QUEUED
-        message.error = str(error)
+        message.error = error.sentence
         message.due_at = now + _RETRY_AFTER[min(message.attempts, len(_RETRY_AFTER) - 1)]
         message.attempts += 1
     else:
@@ -174,7 +175,7 @@ def _settle(batch: Sequence[SmsMessage]) -> None:
                 [message.pk for message in batch],
                 [str(message.status) for message in batch],
                 [message.provider_message_id for message in batch],
-                [message.error[:254] for message in batch],
+                [kept(fitting(message.error, 254)) for message in batch],
                 [message.attempts for message in batch],
                 [message.due_at for message in batch],
                 [message.sent_at for message in batch],

@@ -42,21 +42,6 @@ _OUTCOMES = {
     ChannelRun.Status.DONE: ("good", gettext_lazy("Done")),
     ChannelRun.Status.FAILED: ("bad", gettext_lazy("Did not work")),
 }
-_TRIED = {
-    "credentials": gettext_lazy("See whether everything is saved that has to be"),
-    "access_token": gettext_lazy("Get an access token for the consumer key and secret"),
-    "passkey": gettext_lazy("Ask about a prompt that does not exist, with the passkey; no phone rings"),
-    "organisation_name": gettext_lazy("Look up whose number it is"),
-    "pull": gettext_lazy("See whether M-PESA lists this channel's payments when we ask"),
-    "account_balance": gettext_lazy("Ask for the balance as the initiator"),
-    "callback_urls": gettext_lazy("Check our addresses against Safaricom's rules"),
-    "registration": gettext_lazy("See that Safaricom knows our addresses"),
-    "products": gettext_lazy("See which products your Daraja app lacks"),
-    "validation": gettext_lazy("See whether M-PESA asks before it takes a payment"),
-    "confirmations": gettext_lazy("See whether M-PESA reports payments here"),
-    "float": gettext_lazy("See whether the accounts hold what they should"),
-    "certificate": gettext_lazy("See with which key the initiator's password is sealed"),
-}
 _STEP_STATES = {
     "waiting": gettext_lazy("To come"),
     "running": gettext_lazy("Working"),
@@ -103,12 +88,6 @@ def credential_word(credential: str) -> str:
 @register.filter
 def run_word(run: ChannelRun) -> str:
     return str(_RUNS[ChannelRun.Kind(run.kind)])
-
-
-@register.filter
-def tried_word(step: dict[str, Any]) -> str:
-    """What a step of a run tries, in the reader's language where we have the words."""
-    return str(_TRIED.get(step["key"], step["tried"]))
 
 
 @register.filter

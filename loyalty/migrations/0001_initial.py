@@ -1,6 +1,7 @@
 import audit.ids
 from audit.append_only import append_only
 import django.db.models.deletion
+import tenants.sentences
 from django.db import migrations, models
 
 
@@ -106,7 +107,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('EARN', 'earned by a payment'), ('REDEEM', 'spent'), ('ADJUST', 'corrected by a person'), ('EXPIRE', 'expired'), ('REVERSE', 'taken back, because the payment was')], max_length=8)),
                 ('points', models.BigIntegerField()),
                 ('balance_after', models.BigIntegerField()),
-                ('note', models.CharField(blank=True, max_length=254)),
+                ('note', tenants.sentences.SentenceField(blank=True, max_length=254)),
                 ('created_at', models.DateTimeField()),
                 ('member', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='loyalty.member')),
                 ('payment', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='points_entries', to='payments.payment')),

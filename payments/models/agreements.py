@@ -4,6 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.ids import UUIDv7Field
 from channels.models import Environment, MpesaChannel
+from tenants.sentences import SentenceField
 
 
 class StandingOrder(models.Model):
@@ -42,7 +43,7 @@ class StandingOrder(models.Model):
     accepted_at = models.DateTimeField(null=True)
     response_ref_id = models.CharField(max_length=80, blank=True)  # Daraja's, which the callback speaks of
     result_code = models.CharField(max_length=20, blank=True)
-    result_desc = models.CharField(max_length=1024, blank=True)
+    result_desc = SentenceField(max_length=1024, blank=True)
     requested_by = models.CharField(max_length=254)
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
@@ -94,7 +95,7 @@ class Invoice(models.Model):
     status = models.CharField(max_length=11, choices=Status.choices, default=Status.PENDING)
     sending_at = models.DateTimeField(null=True)  # committed before the call
     result_code = models.CharField(max_length=20, blank=True)
-    result_desc = models.CharField(max_length=1024, blank=True)
+    result_desc = SentenceField(max_length=1024, blank=True)
     requested_by = models.CharField(max_length=254)
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)

@@ -3,6 +3,7 @@ from django.db.models import Q
 
 from audit.ids import UUIDv7Field
 from channels.models import Environment, MpesaChannel
+from tenants.sentences import SentenceField
 
 
 class Pull(models.Model):
@@ -22,7 +23,7 @@ class Pull(models.Model):
     row_count = models.PositiveIntegerField(default=0)  # what M-PESA listed
     new_count = models.PositiveIntegerField(default=0)  # payments that we had missed
     error_code = models.CharField(max_length=48, blank=True)
-    error = models.CharField(max_length=1024, blank=True)  # for people
+    error = SentenceField(max_length=1024, blank=True)  # for people
     requested_by = models.CharField(max_length=254)
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
@@ -158,11 +159,11 @@ class ReconciliationItem(models.Model):
     subject = models.CharField(max_length=64)  # a receipt, a request's identifier, an account's name
     ours = models.DecimalField(max_digits=16, decimal_places=2, null=True)  # KES
     theirs = models.DecimalField(max_digits=16, decimal_places=2, null=True)  # KES
-    sentence = models.CharField(max_length=254)
+    sentence = SentenceField(max_length=254)
     found_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True)
     settled_by = models.CharField(max_length=254, blank=True)
-    note = models.CharField(max_length=254, blank=True)
+    note = SentenceField(max_length=254, blank=True)
 
     class Meta:
         constraints = [

@@ -3,6 +3,7 @@ from django.db.models import F, Q
 
 from audit.ids import UUIDv7Field
 from channels.models import Environment, MpesaChannel
+from tenants.sentences import SentenceField
 
 
 class Payment(models.Model):
@@ -135,7 +136,7 @@ class PaymentRequest(models.Model):
     merchant_request_id = models.CharField(max_length=80, blank=True)
     checkout_request_id = models.CharField(max_length=80, blank=True)  # which callbacks and queries speak of
     result_code = models.CharField(max_length=20, blank=True)  # Daraja's, or a gateway error's
-    result_desc = models.CharField(max_length=1024, blank=True)  # in Daraja's words
+    result_desc = SentenceField(max_length=1024, blank=True)  # in Daraja's words
     checks = models.PositiveSmallIntegerField(default=0)  # how often we asked Daraja ourselves
     payment = models.OneToOneField(Payment, models.PROTECT, null=True, related_name="request")
     requested_by = models.CharField(max_length=254)

@@ -4,6 +4,7 @@ from django.db.models import Q
 from audit.ids import UUIDv7Field
 from channels.models import Environment, MpesaChannel
 from payments.models.money_in import Payment
+from tenants.sentences import SentenceDecoder, SentenceEncoder, SentenceField
 
 
 class PayoutPolicy(models.Model):
@@ -120,10 +121,10 @@ class MoneyOut(models.Model):
     receipt = models.CharField(max_length=20, blank=True)  # M-PESA's number for the movement
     charge = models.DecimalField(max_digits=14, decimal_places=2, null=True)  # KES; null: not said
     result_code = models.CharField(max_length=20, blank=True)  # Daraja's, or a gateway error's
-    result_desc = models.CharField(max_length=1024, blank=True)  # in Daraja's words
-    review = models.CharField(max_length=254, blank=True)  # why a person has to look
+    result_desc = SentenceField(max_length=1024, blank=True)  # in Daraja's words, or why nothing was sent
+    review = SentenceField(max_length=254, blank=True)  # why a person has to look
     decided_by = models.CharField(max_length=254, blank=True)  # who decided, after a review
-    note = models.CharField(max_length=254, blank=True)  # what they found
+    note = SentenceField(max_length=254, blank=True)  # what they found
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -163,7 +164,9 @@ class Payout(MoneyOut):
     amount = models.PositiveIntegerField()  # KES, whole shillings
     account_reference = models.CharField(max_length=20, blank=True)  # the business's own; for PAYBILL the account
     transaction_desc = models.CharField(max_length=100, blank=True)  # what it is for
-    warnings = models.JSONField(default=list)  # sentences, found when the batch was checked
+    warnings = models.JSONField(
+        default=list, encoder=SentenceEncoder, decoder=SentenceDecoder
+    )  # sentences, found when the batch was checked
     fee_estimate = models.DecimalField(max_digits=8, decimal_places=2)  # KES
     receiver_name = models.CharField(max_length=120, blank=True)  # as M-PESA says
     completed_at = models.DateTimeField(null=True)  # by M-PESA's clock

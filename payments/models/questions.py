@@ -5,6 +5,7 @@ from audit.ids import UUIDv7Field
 from channels.models import Environment, MpesaChannel
 from payments.models.money_in import Payment
 from payments.models.money_out import Payout, Reversal
+from tenants.sentences import SentenceField
 
 
 class Question(models.Model):
@@ -24,7 +25,7 @@ class Question(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     conversation_id = models.CharField(max_length=128, blank=True)  # Daraja's
     result_code = models.CharField(max_length=20, blank=True)
-    result_desc = models.CharField(max_length=1024, blank=True)
+    result_desc = SentenceField(max_length=1024, blank=True)
     requested_by = models.CharField(max_length=254)
     asked_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True)

@@ -18,6 +18,7 @@ from payments.money_out.payouts import PAYOUTS
 from payments.money_out.reversals import REVERSALS
 from tenants.errors import Conflict, Invalid, NotFound, NotPermitted
 from tenants.permissions import Permission, require
+from tenants.sentences import told
 
 _NOTE_MAX = 254
 
@@ -64,11 +65,11 @@ def _decide(
     locked = kind.lock([pk])
     row = locked.rows.get(pk)
     if row is None:
-        raise NotFound(f"There is no such {kind.name}.")
+        raise NotFound(kind.no_such)
     if actor.id is not None and actor.id == kind.maker_id(row):
-        raise OwnMoneyOut(f"Somebody else has to decide this {kind.name}: you made it.")
+        raise OwnMoneyOut(kind.made_by_you)
     if row.status != MoneyOut.Status.NEEDS_REVIEW:
-        raise NotUnderReview(f"This {kind.name} does not wait for a person. There is nothing to decide.")
+        raise NotUnderReview(kind.not_waiting)
     receipt = _require_words(kind, row, verdict, receipt, note)
     before = {"status": row.status, "review": row.review}
     machine.decide(row, verdict, receipt=receipt, decided_by=actor.label, note=note.strip(), now=now)
@@ -98,7 +99,7 @@ def _require_words(kind: Kind[Any], row: Any, verdict: Verdict, receipt: str, no
             errors["receipt"] = [_("Give M-PESA's receipt of the movement, like SGE1AB23CD.")]
         else:
             if kind.taken_receipts([row], [receipt]) & {(row.channel_id, receipt)}:
-                errors["receipt"] = [f"This is another {kind.name}'s receipt."]
+                errors["receipt"] = [told(kind.receipt_taken)]
     elif receipt:
         errors["receipt"] = [_("What failed has no receipt.")]
     if errors:

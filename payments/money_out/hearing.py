@@ -15,6 +15,7 @@ from payments.money_out import machine
 from payments.money_out.kind import Kind
 from payments.money_out.machine import Heard, Report
 from payments.status_queries import NOT_FOUND, found_in
+from tenants.sentences import say
 
 logger = logging.getLogger(__name__)
 
@@ -67,13 +68,17 @@ class Hearing:
         row = self._locked.rows[pk]
         if row.channel_id == delivery.channel_id:
             return row
-        delivery.quarantine(Reason.UNMATCHED_REQUEST, f"It answers a {self._kind.name} of another channel.")
+        delivery.quarantine(
+            Reason.UNMATCHED_REQUEST, say("It answers a %(what)s of another channel.", what=self._kind.word)
+        )
         return None
 
     def _report(self, row: Any, delivery: Claimed, report: Report) -> None:
         movement = (row.channel_id, report.receipt)
         if report.receipt and report.receipt != row.receipt and movement in self._taken:
-            sentence = f"The receipt {report.receipt} is another {self._kind.name}'s."
+            sentence = say(
+                "The receipt %(receipt)s is another %(what)s's.", receipt=report.receipt, what=self._kind.word
+            )
             self._alarm(row, delivery, Reason.CONFLICTING_BODY, sentence)
             return
         heard = machine.take_report(row, report, now=self._now, may_reopen=row.pk not in self._closed)
@@ -83,12 +88,22 @@ class Hearing:
 
     def _judge(self, row: Any, delivery: Claimed, heard: Heard, said: str, report: Report | None = None) -> None:
         if heard is Heard.NEVER_SENT:
-            delivery.quarantine(Reason.UNMATCHED_REQUEST, f"It answers a {self._kind.name} that was never sent.")
+            sentence = say("It answers a %(what)s that was never sent.", what=self._kind.word)
+            delivery.quarantine(Reason.UNMATCHED_REQUEST, sentence)
         elif heard is Heard.OTHER_AMOUNT and report:
-            sentence = f"It reports KES {report.amount}; the {self._kind.name} is of KES {row.amount}."
+            sentence = say(
+                "It reports KES %(theirs)s; the %(what)s is of KES %(ours)s.",
+                theirs=str(report.amount),
+                what=self._kind.word,
+                ours=str(row.amount),
+            )
             self._alarm(row, delivery, Reason.AMOUNT_MISMATCH, sentence)
         elif heard is Heard.CONTRADICTS:
-            sentence = f"It says {said}; the {self._kind.name} had its outcome before, which stays in the books."
+            sentence = say(
+                "It says %(said)s; the %(what)s had its outcome before, which stays in the books.",
+                said=said,
+                what=self._kind.word,
+            )
             self._alarm(row, delivery, Reason.CONTRADICTION, sentence)
 
     def _alarm(self, row: Any, delivery: Claimed, reason: Reason, sentence: str) -> None:

@@ -20,6 +20,7 @@ from payments.models import MoneyOut, Payout, Reversal
 from payments.money_out import tasks
 from payments.money_out.machine import FINAL, Report
 from tenants.queue import TenantTask, enqueue
+from tenants.sentences import Sentence, kept, say
 
 Row = TypeVar("Row", Payout, Reversal)
 Status = MoneyOut.Status
@@ -58,7 +59,16 @@ class Kind(ABC, Generic[Row]):
     model: ClassVar[Any]
     name: ClassVar[str]  # "payout"; also the column of StatusQuery that points to the row
     plural: ClassVar[str]
+    word: ClassVar[Sentence]  # "payout", as a part of other sentences
+    no_such: ClassVar[Sentence]
+    made_by_you: ClassVar[Sentence]
+    not_waiting: ClassVar[Sentence]
+    receipt_taken: ClassVar[Sentence]
     own_columns: ClassVar[dict[str, str]] = {}
+
+    @abstractmethod
+    def need_a_person(self, count: int) -> Sentence:
+        """That so many of them wait for a person to decide."""
 
     @abstractmethod
     def with_what_sending_needs(self) -> "QuerySet[Row]":
@@ -191,7 +201,7 @@ class Locked(Generic[Row]):
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, str) else value
+    return kept(value) if isinstance(value, str) else value
 
 
 def _note_reviews(kind: Kind[Any], channel_id: UUID, *, now: datetime) -> None:
@@ -201,13 +211,12 @@ def _note_reviews(kind: Kind[Any], channel_id: UUID, *, now: datetime) -> None:
     if not count:
         close_problem(channel=channel, kind=Problem.Kind.REVIEW, subject=kind.plural, now=now)
         return
-    what = f"One {kind.name} needs" if count == 1 else f"{count} {kind.plural} need"
     note_problem(
         channel=channel,
         kind=Problem.Kind.REVIEW,
         subject=kind.plural,
-        sentence=f"{what} a person: nobody could find out whether the money moved.",
-        do_now="Look each of them up on the M-PESA portal, and decide it here.",
+        sentence=kind.need_a_person(count),
+        do_now=say("Look each of them up on the M-PESA portal, and decide it here."),
         who=Who.YOU.value,
         now=now,
     )

@@ -16,12 +16,13 @@ from channels.daraja.outcomes import NotSent, Refused, Unknown
 from channels.daraja.verdicts import Verdict
 from payments.models import MoneyOut, Payout, Reversal
 from payments.money_out.timing import ask_after, lost_after, not_found_is_final_after, retry_at
+from tenants.sentences import fitting, say, say_many
 
 Status = MoneyOut.Status
 
 FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 _NOT_FOUND_ENOUGH = 3  # times in a row
-NOT_SENT_IN_TIME = "It could not be sent in time. Nothing was sent."
+NOT_SENT_IN_TIME = say("It could not be sent in time. Nothing was sent.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ def note_not_accepted(
 
 def lose(row: Payout | Reversal, *, now: datetime) -> None:
     """Whoever was sending it is gone, and did not say how far they came."""
-    _become_unknown(row, desc="We stopped while handing it over; M-PESA may have it.", now=now)
+    _become_unknown(row, desc=say("We stopped while handing it over; M-PESA may have it."), now=now)
 
 
 # -- What M-PESA says -------------------------------------------------------------------------------------------------
@@ -134,7 +135,10 @@ def _compare(row: Payout | Reversal, report: Report, *, may_reopen: bool) -> Hea
     if report.verdict is Verdict.FAILED:
         return Heard.TAKEN
     if row.status == Status.FAILED and may_reopen:
-        _await_person(row, f"It had failed, and M-PESA then said that the money moved, under {report.receipt}.")
+        _await_person(
+            row,
+            say("It had failed, and M-PESA then said that the money moved, under %(receipt)s.", receipt=report.receipt),
+        )
     return Heard.CONTRADICTS
 
 
@@ -165,10 +169,19 @@ def begin_asking(row: Payout | Reversal, *, is_askable: bool, now: datetime) -> 
     """Its news is overdue. Returns whether to ask M-PESA; otherwise a person has to look."""
     wait = ask_after(row.environment, row.checks + 1)
     if not is_askable:
-        _await_person(row, "M-PESA has not said what became of it, and can't be asked without a number of its own.")
+        _await_person(
+            row, say("M-PESA has not said what became of it, and can't be asked without a number of its own.")
+        )
         return False
     if wait is None:
-        _await_person(row, f"M-PESA was asked {row.checks} times and could not say whether the money moved.")
+        _await_person(
+            row,
+            say_many(
+                "M-PESA was asked %(count)s time and could not say whether the money moved.",
+                "M-PESA was asked %(count)s times and could not say whether the money moved.",
+                count=row.checks,
+            ),
+        )
         return False
     row.checks += 1
     row.due_at = now + wait
@@ -218,4 +231,4 @@ def _await_person(row: MoneyOut, why: str) -> None:
 
 
 def _note_words(row: MoneyOut, code: str, desc: str) -> None:
-    row.result_code, row.result_desc = code[:20], desc[:1024]
+    row.result_code, row.result_desc = code[:20], fitting(desc, 1024)

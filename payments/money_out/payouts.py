@@ -19,6 +19,7 @@ from payments.money_out import tasks
 from payments.money_out.kind import Kind, Settled, Sought
 from payments.money_out.machine import FINAL, Report
 from tenants.queue import enqueue
+from tenants.sentences import Sentence, say, say_many
 
 Status = Payout.Status
 Entry = PayoutEntry.Kind
@@ -62,8 +63,19 @@ def cancel_batch(*, batch: PayoutBatch, now: datetime) -> None:
 
 class Payouts(Kind[Payout]):
     model = Payout
-    name, plural = "payout", "payouts"
+    name, plural, word = "payout", "payouts", say("payout")
+    no_such = say("There is no such payout.")
+    made_by_you = say("Somebody else has to decide this payout: you made it.")
+    not_waiting = say("This payout does not wait for a person. There is nothing to decide.")
+    receipt_taken = say("This is another payout's receipt.")
     own_columns = {"receiver_name": "text"}
+
+    def need_a_person(self, count: int) -> Sentence:
+        return say_many(
+            "One payout needs a person: nobody could find out whether the money moved.",
+            "%(count)s payouts need a person: nobody could find out whether the money moved.",
+            count=count,
+        )
 
     def with_what_sending_needs(self) -> QuerySet[Payout]:
         return Payout.objects.select_related("batch")

@@ -3,7 +3,8 @@
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from channels.daraja.explanations import Api, explain
+from channels.daraja.explanations import Api
+from channels.explaining import explain
 from payments.models import Reversal
 
 Status = Reversal.Status

@@ -20,6 +20,7 @@ from payments.money_out.machine import Report
 from payments.services import note_given_back
 from payments.signals import payment_reversed
 from tenants.queue import enqueue
+from tenants.sentences import Sentence, say, say_many
 
 Status = Reversal.Status
 
@@ -43,7 +44,18 @@ def cancel_reversal(*, reversal: Reversal, now: datetime) -> None:
 
 class Reversals(Kind[Reversal]):
     model = Reversal
-    name, plural = "reversal", "reversals"
+    name, plural, word = "reversal", "reversals", say("reversal")
+    no_such = say("There is no such reversal.")
+    made_by_you = say("Somebody else has to decide this reversal: you made it.")
+    not_waiting = say("This reversal does not wait for a person. There is nothing to decide.")
+    receipt_taken = say("This is another reversal's receipt.")
+
+    def need_a_person(self, count: int) -> Sentence:
+        return say_many(
+            "One reversal needs a person: nobody could find out whether the money moved.",
+            "%(count)s reversals need a person: nobody could find out whether the money moved.",
+            count=count,
+        )
 
     def with_what_sending_needs(self) -> QuerySet[Reversal]:
         return Reversal.objects.select_related("payment")

@@ -24,6 +24,7 @@ from payments.money_out.payouts import PAYOUTS
 from payments.money_out.reversals import REVERSALS
 from tenants.crash_points import reach
 from tenants.queue import enqueue
+from tenants.sentences import say
 
 KINDS: tuple[Kind[Any], ...] = (REVERSALS, PAYOUTS)
 SIDE_BY_SIDE = 8  # a batch is called at once, so that the last of it is not SENDING before its turn
@@ -31,6 +32,13 @@ RUN_FOR = timedelta(seconds=10)  # then other work has its turn
 _LOOK_AGAIN_AFTER = timedelta(minutes=1)  # at a channel that can't send now
 _PAUSE = timedelta(seconds=2)  # after something did not get through
 _EXPIRE_AT_ONCE = 500
+
+_STATES = {
+    MpesaChannel.Status.DRAFT: say("draft"),
+    MpesaChannel.Status.CONFIGURED: say("configured"),
+    MpesaChannel.Status.VERIFIED: say("verified"),
+    MpesaChannel.Status.SUSPENDED: say("suspended"),
+}
 
 Status = MoneyOut.Status
 Outcome = Accepted | Refused | NotSent | Unknown
@@ -57,7 +65,8 @@ def _open(channel_id: UUID) -> Initiator:
     """:raises CannotCall: also if the business has switched the channel off, or has not proved what it changed."""
     initiator = initiator_of(channel_id)
     if initiator.channel.status != MpesaChannel.Status.ACTIVE:
-        raise CannotCall(f"The channel is {initiator.channel.status.lower()}. Nothing is sent until it is active.")
+        state = _STATES[MpesaChannel.Status(initiator.channel.status)]
+        raise CannotCall(say("The channel is %(state)s. Nothing is sent until it is active.", state=state))
     return initiator
 
 

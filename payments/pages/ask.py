@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.ids import public_id
-from channels.daraja.explanations import Api, explain
+from channels.daraja.explanations import Api
+from channels.explaining import explain
 from channels.models import Environment, MpesaChannel
 from channels.pages.shown import shown_environment
 from channels.practice_phone import practice_number

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from channels.daraja.business_payments import TAX_AUTHORITY
 from channels.daraja.rules import B2B_REFERENCE_MAX, MAX_AMOUNT_KES, MIN_B2C_AMOUNT_KES, REMARKS_MAX, REMARKS_MIN
+from channels.explaining import wrong_number
 from channels.msisdn import InvalidPhoneNumber, normalise
 from payments.models import Payout
 from payments.payouts.tariff import fee_estimate
@@ -124,7 +125,7 @@ def check_row(given: GivenRow, *, rules: Rules) -> Row:
     def read(name: str, reader: Callable[[str], Any]) -> Any:
         try:
             return reader(_text(given.values.get(name)))
-        except (_Wrong, InvalidPhoneNumber) as problem:
+        except _Wrong as problem:
             errors[name] = [str(problem)]
 
     for unknown in given.values.keys() - set(columns(rules.kind)):
@@ -184,7 +185,7 @@ def _receiver(text: str, *, rules: Rules) -> str:
     if _SHORTENED.fullmatch(text):
         raise _Wrong(_("The spreadsheet has shortened this number. Format the column as text, and enter it again."))
     if rules.kind in TO_PHONES:
-        receiver = normalise(text)
+        receiver = _phone(text)
     elif SHORTCODE.fullmatch(text):
         receiver = text
     else:
@@ -192,6 +193,13 @@ def _receiver(text: str, *, rules: Rules) -> str:
     if rules.allowed_receivers is not None and receiver not in rules.allowed_receivers:
         raise _Wrong(_("Your policy pays only receivers on your list, and this one is not on it."))
     return receiver
+
+
+def _phone(text: str) -> str:
+    try:
+        return normalise(text)
+    except InvalidPhoneNumber:
+        raise _Wrong(wrong_number()) from None
 
 
 def _amount(text: str, *, rules: Rules) -> int:

@@ -4,7 +4,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from channels.daraja.errors import Reason
-from channels.daraja.explanations import REASONS, Api, explain
+from channels.daraja.explanations import Api
+from channels.explaining import explain, explain_reason
 from payments.models import Payout
 from payments.payouts.checking import TO_PHONES
 
@@ -59,7 +60,7 @@ def do_now_about(payout: Payout) -> str:
 
 def _explained(payout: Payout) -> tuple[str, str]:
     if payout.result_code in set(Reason):  # a call that did not work, and had no code of Daraja's
-        explanation = REASONS[Reason(payout.result_code)]
+        explanation = explain_reason(Reason(payout.result_code))
     else:
         api = Api.B2C if payout.kind in TO_PHONES else Api.B2B
         explanation = explain(api, payout.result_code, payout.result_desc)

@@ -23,6 +23,7 @@ from tenants.models import PreparedFile
 from tenants.permissions import Permission
 from tenants.progress import Progress
 from tenants.queue import require_current_tenant
+from tenants.sentences import told
 from tenants.spreadsheets import csv_bytes, write_csv, write_xlsx, xlsx_bytes
 from tenants.templatetags.tuzo import kes, phone, state
 
@@ -87,13 +88,13 @@ def _line(payout: Payout, names: tuple[str, ...]) -> tuple[Cell, ...]:
         payout.row,
         *given,
         outward_state(payout),
-        meaning_of(payout),
-        do_now_about(payout),
+        told(meaning_of(payout)),
+        told(do_now_about(payout)),
         payout.receipt,
         payout.receiver_name,
         "" if payout.charge is None else str(payout.charge),
         _time(payout.completed_at),
-        " ".join(payout.warnings),
+        " ".join(told(warning) for warning in payout.warnings),
     )
 
 

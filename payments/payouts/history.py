@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from payments.models import Payout
 from payments.payouts.checking import Row
+from tenants.sentences import Day, say
 
 _LATELY = timedelta(days=7)
 _NOT_PAID = (Payout.Status.FAILED, Payout.Status.CANCELLED)
@@ -29,9 +30,9 @@ def _warn_of_repeats(rows: Sequence[Row]) -> None:
     for row in rows:
         payee = (row.receiver, _account(row))
         if first := by_payment.get((*payee, row.amount)):
-            row.warnings.append(f"Row {first} pays the same amount to the same receiver.")
+            row.warnings.append(say("Row %(row)s pays the same amount to the same receiver.", row=str(first)))
         elif first := by_payee.get(payee):
-            row.warnings.append(f"Row {first} pays the same receiver.")
+            row.warnings.append(say("Row %(row)s pays the same receiver.", row=str(first)))
         by_payee.setdefault(payee, row.number)
         by_payment.setdefault((*payee, row.amount), row.number)
 
@@ -51,8 +52,8 @@ def _warn_of_recent(rows: Sequence[Row], *, kind: str, environment: str, now: da
     known = {(receiver, amount): at for receiver, amount, at in recent}
     for row in rows:
         if at := known.get((row.receiver, row.amount)):
-            day = timezone.localtime(at)
-            row.warnings.append(f"The same amount was meant for the same receiver on {day.day} {day:%B}.")
+            day = Day(timezone.localtime(at).date(), has_year=False)
+            row.warnings.append(say("The same amount was meant for the same receiver on %(day)s.", day=day))
 
 
 def _warn_of_names(rows: Sequence[Row], *, environment: str) -> None:
@@ -66,10 +67,10 @@ def _warn_of_names(rows: Sequence[Row], *, environment: str) -> None:
     )
     for row in rows:
         if any(character.isdecimal() for character in row.name):
-            row.warnings.append("The name has digits in it.")
+            row.warnings.append(say("The name has digits in it."))
         m_pesas = known.get(row.receiver, "")
         if row.name and m_pesas and not _parts(row.name) & _parts(m_pesas):
-            row.warnings.append(f"M-PESA knows this receiver as {m_pesas}.")
+            row.warnings.append(say("M-PESA knows this receiver as %(name)s.", name=m_pesas))
 
 
 def _parts(name: str) -> set[str]:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 import audit.services
 from audit.services import Actor
+from channels.explaining import wrong_number
 from channels.msisdn import InvalidPhoneNumber, normalise
 from payments.models import AllowedReceiver, Payout, PayoutBatch, PayoutPolicy
 from payments.payouts.checking import SHORTCODE, Rules
@@ -111,8 +112,8 @@ def allow_receiver(
         raise Invalid(sentence, errors={"shortcode": [sentence]})
     try:
         number = shortcode or normalise(phone_number)
-    except InvalidPhoneNumber as problem:
-        raise Invalid(str(problem), errors={"phone_number": [str(problem)]}) from None
+    except InvalidPhoneNumber:
+        raise Invalid(wrong_number(), errors={"phone_number": [wrong_number()]}) from None
     receiver, is_new = AllowedReceiver.objects.get_or_create(
         environment=environment, receiver=number, defaults={"name": name, "added_by": actor.label}
     )

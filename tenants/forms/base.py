@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from tenants.errors import DomainError
 from tenants.forms.renderer import PageRenderer
+from tenants.sentences import told
 
 _NAIROBI = ZoneInfo("Africa/Nairobi")  # days of forms are Kenya's, whatever clock who reads goes by
 _EARLIEST, _LATEST = date(2007, 3, 1), date(2099, 12, 31)  # M-PESA began in that month
@@ -40,7 +41,7 @@ class PageForm(forms.Form):
         for field, sentences in (refusal.errors or {"": [refusal.detail]}).items():
             for sentence in sentences:
                 name = (rename or {}).get(field, field)
-                self.add_error(name if name in self.fields else None, sentence)
+                self.add_error(name if name in self.fields else None, told(sentence))
 
     @property
     def status(self) -> int:

@@ -2,6 +2,7 @@ import audit.ids
 import django.db.models.deletion
 import django.db.models.functions.text
 import django_tenants.postgresql_backend.base
+import tenants.sentences
 from django.conf import settings
 from django.db import migrations, models
 
@@ -95,7 +96,7 @@ class Migration(migrations.Migration):
                 ('received_at', models.DateTimeField()),
                 ('state', models.CharField(choices=[('PENDING', 'not applied yet'), ('APPLIED', 'applied, or known already'), ('QUARANTINED', 'does not fit: kept, shown, without effect until a person decides')], default='PENDING', max_length=11)),
                 ('reason', models.CharField(blank=True, choices=[('UNKNOWN_TOKEN', 'The address it came to belongs to no channel.'), ('UNREADABLE', 'The body is not what Daraja sends.'), ('TOO_LARGE', 'The body is larger than 64 kB; its beginning is kept.'), ('FOREIGN_SHORTCODE', "It names a shortcode that is not this channel's."), ('CONFLICTING_BODY', 'The same M-PESA number came before with another content.'), ('UNMATCHED_REQUEST', 'It answers a request that we did not make.'), ('AMOUNT_MISMATCH', 'Its amount is not the one that was asked for.'), ('CONTRADICTION', 'It contradicts an outcome that is final already.'), ('UNLISTED_ADDRESS', "It came from an address that is not Safaricom's."), ('FAILED', 'Applying it failed again and again.')], max_length=20)),
-                ('error', models.TextField(blank=True)),
+                ('error', tenants.sentences.SentenceField(blank=True)),
                 ('dedup_key', models.CharField(blank=True, max_length=80)),
                 ('body_hash', models.BinaryField(max_length=32, null=True)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),

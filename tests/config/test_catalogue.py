@@ -1,11 +1,17 @@
 """Our sentences are in Swahili, all of them."""
 
+import ast
 import re
 
 import pytest
 
+from channels.daraja.explanations import every_explanation
+from channels.doctor import doctors_steps
+from channels.steps import STEPS
 from config import catalogue
+from tenants.models import InboundCallback
 
+KEPT = {"say": 1, "say_many": 2, "Phrase": 1}  # how many of the arguments are the sentence
 PLACES = re.compile(r"%\(\w+\)[sd]|%[sd%]|{\w*}")
 
 
@@ -41,3 +47,40 @@ def test_a_sentence_without_swahili_is_found(kept, monkeypatch):
     monkeypatch.setattr(catalogue, "_FROM_DJANGO", ("Nobody has translated this.",))
 
     assert catalogue.missing(kept) == ["Nobody has translated this."]
+
+
+def calls_that_make_sentences():
+    for path in catalogue.code():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in KEPT:
+                yield f"{path.name}:{node.lineno}", node
+
+
+def test_what_workers_write_for_people_stands_in_the_code_as_it_is_said():
+    passed_on = {"explaining.py", "explanation.py"}  # a phrase that stands elsewhere becomes a sentence there
+    strange = [
+        where
+        for where, call in calls_that_make_sentences()
+        if where.partition(":")[0] not in passed_on
+        and not all(isinstance(each, ast.Constant) for each in call.args[: KEPT[call.func.id]])
+    ]
+    assert strange == [], "Give `say` the sentence itself: what is put together elsewhere, nobody translates."
+
+
+def test_every_place_of_a_sentence_is_filled():
+    for where, call in calls_that_make_sentences():
+        given = {keyword.arg for keyword in call.keywords}
+        if not call.args or not isinstance(call.args[0], ast.Constant) or None in given:
+            continue
+        named = {name for each in call.args[: KEPT[call.func.id]] for name in re.findall(r"%\((\w+)\)s", each.value)}
+        assert named | ({"count"} & given) == given, where
+
+
+def test_what_workers_write_for_people_has_its_swahili(kept):
+    steps = [step for steps in (*STEPS.values(), doctors_steps()) for step in steps.values()]
+    said = [
+        *(text for each in every_explanation() for text in (each.title, each.meaning, each.do_now)),
+        *(reason.label for reason in InboundCallback.Reason),
+        *(step.tried for step in steps),
+    ]
+    assert [text.msgid for text in said if not kept.get(text.msgid)] == []

@@ -98,8 +98,9 @@ def furnish_money_out(tenant: Tenant, channel: MpesaChannel) -> SentMoney:
                 channel,
                 status="REFUSED",
                 finished_at=timezone.now(),
-                detail="1 row can't be used, so nothing was loaded.",
-                errors={"rows[7].paid_in": ["This is not an amount in shillings, like 1,250.00."]},
+                language="sw",  # of who gave it, in which the worker said what is wrong
+                detail="Safu 1 haiwezi kutumika, kwa hivyo hakuna kilichopakiwa.",
+                errors={"rows[7].paid_in": ["Hiki si kiasi kwa shilingi, kama 1,250.00."]},
             ),
         )
 

@@ -4,6 +4,7 @@ Result codes mean different things on different APIs, so they have a table each;
 work have one for all. The words are ours; Safaricom's own go beside them.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -11,8 +12,9 @@ from channels.daraja.errors import DarajaError, DarajaTimeout, Reason, recognise
 from channels.daraja.explanations import initiators, prompts
 from channels.daraja.explanations.explanation import Api, Explanation, Who
 from channels.daraja.explanations.refusals import REASONS
+from channels.daraja.phrases import Phrase
 
-__all__ = ["REASONS", "Api", "Explanation", "Who", "explain", "explain_error"]
+__all__ = ["REASONS", "Api", "Explanation", "Who", "every_explanation", "explain", "explain_error"]
 
 _RESULTS = MappingProxyType(
     {
@@ -27,6 +29,12 @@ _RESULTS = MappingProxyType(
     }
 )
 _MONEY_OUT = (Api.B2C, Api.B2B, Api.REVERSAL)
+
+
+_ASK_FIRST = Phrase("Find out whether it went through before you send it again.")
+_WITHOUT_WORDS = Phrase("This answer is not in Safaricom's documentation. Safaricom gave no words.")
+_UNCLEAR_MONEY = Phrase("Find out whether the money moved before anything else: ask for its status.")
+_UNCLEAR = Phrase("Treat it as not done, but check M-PESA's own records before you try again.")
 
 
 def _done(title: str, meaning: str, do_now: str = "Nothing.") -> Explanation:
@@ -59,13 +67,12 @@ def explain(api: Api, code: str, message: str = "") -> Explanation:
         return explanation
     if reason := recognise(code, message):
         return REASONS[reason]
-    words = f"Safaricom's words: “{message}”." if message else "Safaricom gave no words."
     return Explanation(
-        f"Code {code}" if code else "No code",
-        f"This answer is not in Safaricom's documentation. {words}",
-        "Find out whether the money moved before anything else: ask for its status."
-        if api in _MONEY_OUT
-        else "Treat it as not done, but check M-PESA's own records before you try again.",
+        Phrase("Code %(code)s", code=code) if code else Phrase("No code"),
+        Phrase("This answer is not in Safaricom's documentation. Safaricom's words: “%(words)s”.", words=message)
+        if message
+        else _WITHOUT_WORDS,
+        _UNCLEAR_MONEY if api in _MONEY_OUT else _UNCLEAR,
         Who.YOU,
         is_retryable=False,
     )
@@ -81,14 +88,22 @@ def explain_error(error: DarajaError, *, is_open: bool = False) -> Explanation:
     if error.field and error.reason is Reason.INVALID_FIELD:
         explanation = replace(
             explanation,
-            title=f"{error.field} was not accepted",
-            meaning=f"Safaricom does not accept what was sent as {error.field}.",
+            title=Phrase("%(field)s was not accepted", field=error.field),
+            meaning=Phrase("Safaricom does not accept what was sent as %(field)s.", field=error.field),
         )
     if is_open or isinstance(error, DarajaTimeout):
         explanation = replace(
             explanation,
-            meaning=f"{explanation.meaning} It may have gone through all the same.",
-            do_now="Find out whether it went through before you send it again.",
+            meaning=Phrase("%(why)s It may have gone through all the same.", why=explanation.meaning),
+            do_now=_ASK_FIRST,
             is_retryable=False,
         )
     return explanation
+
+
+def every_explanation() -> Iterator[Explanation]:
+    """All that stand in the tables, for who translates them."""
+    yield from _DONE.values()
+    yield from REASONS.values()
+    for table in _RESULTS.values():
+        yield from table.values()

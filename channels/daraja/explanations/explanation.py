@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from channels.daraja.phrases import Phrase
+
 
 class Api(StrEnum):
     """Where a result code came from."""
@@ -29,10 +31,16 @@ class Who(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`is_retryable`: doing the same again, after `do_now`, can work."""
+    """`is_retryable`: doing the same again, after `do_now`, can work. Plain text becomes a phrase."""
 
     title: str
     meaning: str
     do_now: str
     who: Who
     is_retryable: bool
+
+    def __post_init__(self) -> None:
+        for name in ("title", "meaning", "do_now"):
+            text = getattr(self, name)
+            if type(text) is str:
+                object.__setattr__(self, name, Phrase(text))
