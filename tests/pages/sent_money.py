@@ -29,6 +29,7 @@ from payments.models import (
 from payments.payouts.checking import GivenRow
 from payments.payouts.drafts import Draft, keep_draft
 from tenants.models import Role, Tenant
+from tenants.sentences import say
 
 SENDS_MONEY = {
     "initiator_name": "testapi",
@@ -148,7 +149,7 @@ def make_batch(
             receiver=f"254712345{row:03d}",
             name="Achieng Otieno",
             amount=amount,
-            warnings=["The name has digits in it."] if row == 1 else [],
+            warnings=[say("The name has digits in it.")] if row == 1 else [],
             fee_estimate=Decimal(5),
             status=state,
             sending_at=now if status == "RELEASED" else None,
