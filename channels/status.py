@@ -13,8 +13,16 @@ from django.utils.translation import gettext_lazy
 from channels.details import SANDBOX_SHORTCODE
 from channels.models import Environment, MpesaChannel
 from tenants.errors import Conflict
+from tenants.sentences import Sentence, say
 
 Status = MpesaChannel.Status
+_WORDS = {
+    Status.DRAFT: say("draft"),
+    Status.CONFIGURED: say("configured"),
+    Status.VERIFIED: say("verified"),
+    Status.ACTIVE: say("active"),
+    Status.SUSPENDED: say("suspended"),
+}
 
 
 class NotConfigured(Conflict):
@@ -101,3 +109,8 @@ def require_steps_before(channel: MpesaChannel, name: str) -> None:
             return
         if not step.is_done(channel):
             raise step.refusal(do_now(channel))
+
+
+def state_in_words(channel: MpesaChannel) -> Sentence:
+    """The state as a part of sentences: `suspended`."""
+    return _WORDS[Status(channel.status)]

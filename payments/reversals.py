@@ -35,11 +35,11 @@ Status = Reversal.Status
 VALID_FOR = timedelta(hours=24)
 _REASON_MIN = 2  # of Remarks (section 18)
 
-PART_BY_HAND = (
+PART_BY_HAND = say(
     "M-PESA's API gives back a payment only whole. To give back a part, sign in to the M-PESA portal with the role for "
     "reversals, find the payment by its receipt, and reverse it there; or pay the part out."
 )
-PAYOUT_BY_HAND = (
+PAYOUT_BY_HAND = say(
     "M-PESA's API gives back payments from customers, not payouts. Ask for a payout back on the M-PESA portal, by its "
     "receipt, within Safaricom's time for it, or call Safaricom: the receiver's money is held and looked into."
 )
@@ -106,16 +106,22 @@ def request_reversal(
     require(actor, Permission.REVERSALS_REQUEST)
     reason = " ".join(reason.split())
     if not _REASON_MIN <= len(reason) <= REMARKS_MAX or not reason.isprintable():
-        raise Invalid("Say why.", errors={"reason": [f"Use {_REASON_MIN} to {REMARKS_MAX} characters."]})
+        sentence = _("Use %(least)s to %(most)s characters.") % {"least": _REASON_MIN, "most": REMARKS_MAX}
+        raise Invalid(_("Say why."), errors={"reason": [sentence]})
     payment = Payment.objects.select_for_update(no_key=True).filter(pk=payment_id).first()
     if payment is None:
-        raise NotFound("There is no such payment.")
+        raise NotFound(_("There is no such payment."))
     if payment.reversed_at:
-        raise AlreadyReversed(f"Payment {payment.receipt} was reversed: the customer has the money back.")
+        raise AlreadyReversed(
+            say("Payment %(receipt)s was reversed: the customer has the money back.", receipt=payment.receipt)
+        )
     if (amount is not None and amount != payment.amount) or payment.amount != int(payment.amount):
-        raise PartialReversal(PART_BY_HAND, errors={"amount": [f"The payment is KES {payment.amount}."]})
+        is_of = say("The payment is KES %(amount)s.", amount=str(payment.amount))
+        raise PartialReversal(PART_BY_HAND, errors={"amount": [is_of]})
     if Reversal.objects.filter(payment=payment).exclude(status__in=[Status.FAILED, Status.CANCELLED]).exists():
-        raise ReversalOpen(f"A reversal of payment {payment.receipt} is under way. Its outcome comes first.")
+        raise ReversalOpen(
+            say("A reversal of payment %(receipt)s is under way. Its outcome comes first.", receipt=payment.receipt)
+        )
     require_usable(MpesaChannel.objects.without_secrets().get(pk=payment.channel_id))
     reversal = Reversal.objects.create(
         payment=payment,

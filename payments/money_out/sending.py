@@ -16,6 +16,7 @@ from django.db.models import Min, Q
 from channels.daraja.client import Accepted
 from channels.daraja.outcomes import NotSent, Refused, Unknown, outcome_of
 from channels.models import MpesaChannel
+from channels.status import state_in_words
 from payments.initiator import CannotCall, Initiator, initiator_of
 from payments.models import MoneyOut
 from payments.money_out import machine, tasks
@@ -32,13 +33,6 @@ RUN_FOR = timedelta(seconds=10)  # then other work has its turn
 _LOOK_AGAIN_AFTER = timedelta(minutes=1)  # at a channel that can't send now
 _PAUSE = timedelta(seconds=2)  # after something did not get through
 _EXPIRE_AT_ONCE = 500
-
-_STATES = {
-    MpesaChannel.Status.DRAFT: say("draft"),
-    MpesaChannel.Status.CONFIGURED: say("configured"),
-    MpesaChannel.Status.VERIFIED: say("verified"),
-    MpesaChannel.Status.SUSPENDED: say("suspended"),
-}
 
 Status = MoneyOut.Status
 Outcome = Accepted | Refused | NotSent | Unknown
@@ -65,7 +59,7 @@ def _open(channel_id: UUID) -> Initiator:
     """:raises CannotCall: also if the business has switched the channel off, or has not proved what it changed."""
     initiator = initiator_of(channel_id)
     if initiator.channel.status != MpesaChannel.Status.ACTIVE:
-        state = _STATES[MpesaChannel.Status(initiator.channel.status)]
+        state = state_in_words(initiator.channel)
         raise CannotCall(say("The channel is %(state)s. Nothing is sent until it is active.", state=state))
     return initiator
 

@@ -13,6 +13,7 @@ import audit.services
 from audit.ids import new_id, public_id
 from audit.services import Actor
 from channels.models import MpesaChannel
+from channels.status import state_in_words
 from payments.initiator import has_initiator
 from payments.models import Payout, PayoutBatch, PayoutPolicy
 from payments.payouts.checking import GivenRow, Row, check_row, check_rows, columns
@@ -23,6 +24,7 @@ from payments.requests import NoUsableChannel
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 from tenants.queue import enqueue
+from tenants.sentences import say
 
 VALID_FOR = timedelta(hours=24)
 _REFERENCE_MAX = 40
@@ -167,8 +169,11 @@ def require_usable(channel: MpesaChannel) -> None:
     """
     if channel.status != MpesaChannel.Status.ACTIVE:
         raise NoUsableChannel(
-            _("%(channel)s is %(status)s. Activate it before you send money.")
-            % {"channel": channel, "status": channel.status.lower()}
+            say(
+                "%(channel)s is %(status)s. Activate it before you send money.",
+                channel=str(channel),
+                status=state_in_words(channel),
+            )
         )
     if not has_initiator(channel):
         raise NoUsableChannel(

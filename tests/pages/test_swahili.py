@@ -107,7 +107,7 @@ def test_a_problem_and_what_does_not_match_are_told_with_amount_and_date(acme, c
     item = missing_here(acme, channel)
     address = public_id("rit", item.pk)
     months = ["Januari", "Februari", "Machi", "Aprili", "Mei", "Juni", "Julai", "Agosti", "Septemba", "Oktoba"]
-    month = [*months, "Novemba", "Desemba"][YESTERDAY.month - 1]
+    month = [*months, "Novemba", "Disemba"][YESTERDAY.month - 1]
 
     page = words(reader.get("/problems/"))
     assert f"Jambo 1 halilingani na rekodi za M-PESA za {YESTERDAY.day} {month} {YESTERDAY.year}." in page
