@@ -12,6 +12,8 @@ from config import catalogue
 from tenants.models import InboundCallback
 
 KEPT = {"say": 1, "say_many": 2, "Phrase": 1}  # how many of the arguments are the sentence
+# One word for one thing (docs/pages.md): nambari, kwa hivyo, njia ya malipo, malipo ya kutuma, kisanduku, safuwima
+RETIRED = re.compile(r"\b[Nn]amba\b|\bkwa hiyo\b|\b[Nn]jia hii(?! ya malipo)|ya kutoka\b|\b[Ss]eli\b|safu wima")
 PLACES = re.compile(r"%\(\w+\)[sd]|%[sd%]|{\w*}")
 
 
@@ -41,6 +43,11 @@ def test_swahili_keeps_the_places_for_values(kept):
         places = [set(PLACES.findall(each)) for each in ids]  # of one, and of many
         assert all(set(PLACES.findall(each)) in places for each in strings), message.id
         assert set(PLACES.findall(strings[-1])) == places[-1], message.id
+
+
+def test_swahili_has_one_word_for_one_thing(kept):
+    said = [message.string if isinstance(message.string, str) else " ".join(message.string) for message in kept]
+    assert [each for each in said if RETIRED.search(each)] == []
 
 
 def test_a_sentence_without_swahili_is_found(kept, monkeypatch):

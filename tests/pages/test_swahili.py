@@ -111,7 +111,7 @@ def test_a_problem_and_what_does_not_match_are_told_with_amount_and_date(acme, c
 
     page = words(reader.get("/problems/"))
     assert f"Jambo 1 halilingani na rekodi za M-PESA za {YESTERDAY.day} {month} {YESTERDAY.year}." in page
-    assert "Fungua siku hiyo, angalia kila moja, na uimalize kwa maelezo." in page
+    assert "Fungua siku hiyo, angalia kila jambo, na ulimalize kwa maelezo." in page
     sentence = "M-PESA inaorodhesha KES 1,250.00 zilizoingia kwa SGE1AB23CD, na hakuna malipo kama hayo hapa."
     assert sentence in words(reader.get(f"/reconciliation/items/{address}/"))
 
