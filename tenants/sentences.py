@@ -53,7 +53,7 @@ class Sentence(str):
         return self
 
     def __html__(self) -> SafeString:
-        return escape(told(self))
+        return escape(told(self).replace("KES ", "KES\N{NO-BREAK SPACE}"))  # an amount does not break over lines
 
 
 def say(msgid: str, /, **params: Value) -> Sentence:
@@ -130,7 +130,12 @@ def _in_present_language(value: Value) -> str:
 
 
 def kept(text: str) -> str:
-    """The text as a column of text keeps it; for SQL of our own."""
+    """The text as a column of text keeps it; for SQL of our own.
+
+    Words of others that look like a sentence that is kept, which they may by malice, are kept as one without places.
+    """
+    if text.startswith(_KEPT) and not isinstance(text, Sentence):
+        text = Sentence(text, msgid=text)
     return json.dumps(_as_json(text)) if isinstance(text, Sentence) else str(text)
 
 

@@ -57,6 +57,11 @@ def test_a_template_says_it_in_the_readers_language_and_escapes_what_stands_in_i
     assert shown == "M-PESA inamjua mpokeaji huyu kama &lt;b&gt;JANE&lt;/b&gt;."
 
 
+def test_an_amount_does_not_break_over_lines_of_a_page():
+    shown = Template("{{ sentence }}").render(Context({"sentence": LOW}))
+    assert shown.count("KES\N{NO-BREAK SPACE}") == str(LOW).count("KES ") == 2
+
+
 @pytest.mark.parametrize(
     "sentence",
     [
@@ -82,6 +87,14 @@ def test_text_that_is_not_ours_stays_as_it_is(text):
     assert again(text) == text
     with translation.override("sw"):
         assert told(again(text)) == text
+
+
+@pytest.mark.parametrize("text", ['{"msgid": "%(x)s"}', '{"msgid": ', '{"msgid": "A", "params": {"x": {"msgid": 1}}}'])
+def test_words_of_others_can_not_pass_for_a_sentence(text):
+    assert again(text) == text
+    with translation.override("sw"):
+        assert told(again(text)) == text
+        assert again(again(text)) == text
 
 
 def test_a_column_keeps_sentences_and_plain_text_alike(acme):
