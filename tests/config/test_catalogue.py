@@ -91,3 +91,10 @@ def test_what_workers_write_for_people_has_its_swahili(kept):
         *(step.tried for step in steps),
     ]
     assert [text.msgid for text in said if not kept.get(text.msgid)] == []
+
+
+def test_pages_and_services_explain_in_sentences_that_have_their_swahili():
+    """`channels.daraja` and the API are English; `channels.explaining` makes sentences of the tables."""
+    english = re.compile(r"from channels\.daraja\.explanations import .*\b(explain|explain_error|REASONS)\b")
+    explaining = [str(path) for path in catalogue.code() if english.search(path.read_text())]
+    assert [path for path in explaining if "/daraja/" not in path and "/api/" not in path] == []
