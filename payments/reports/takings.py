@@ -48,10 +48,11 @@ def takings_by_channel(environment: str, period: Period) -> Sequence[Sequence[Ce
 
 def takings_by_program(environment: str, period: Period) -> Sequence[Sequence[Cell]]:
     names = known_programs()
-    sums = (
-        _hour_totals(environment, period).values_list("routed_to").annotate(**_HOUR_SUMS).order_by(Sum("amount").desc())
-    )
-    return [(names.get(code, code) if code else gettext("No program"), *rest) for code, *rest in sums]
+    sums = _hour_totals(environment, period).order_by().values_list("routed_to").annotate(**_HOUR_SUMS)
+    return [
+        (names.get(code, code) if code else gettext("No program"), count, taken, given_back)
+        for code, count, taken, given_back in sorted(sums, key=lambda row: (-row[2], row[0]))
+    ]
 
 
 def takings_by_hour(environment: str, period: Period) -> Sequence[Sequence[Cell]]:
