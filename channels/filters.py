@@ -70,3 +70,9 @@ def usual_environment() -> str:
     """The environment that a list shows when nobody names one: the primary channel's."""
     environment = MpesaChannel.objects.filter(is_primary=True).values_list("environment", flat=True).first()
     return environment or Environment.PRACTICE
+
+
+def environment_of_customers() -> str:
+    """Where customers who come by themselves belong: to real money once a live channel takes it."""
+    live = MpesaChannel.objects.filter(environment=Environment.PRODUCTION, status=MpesaChannel.Status.ACTIVE)
+    return Environment.PRODUCTION if live.exists() else usual_environment()

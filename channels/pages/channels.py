@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from channels import overview, queries, services
 from channels.forms.channels import NewPathForm, SwitchOffForm
+from channels.pages.shown import show
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.lists import newest_first
@@ -37,6 +38,7 @@ def channels(request: HttpRequest) -> HttpResponse:
 def channel(request: HttpRequest, channel_id: str) -> HttpResponse:
     actor = actor_of(request)
     shown = overview.overview_of(channel_id=id_in_url("ch", channel_id), actor=actor, now=timezone.now())
+    show(request, shown.channel.environment)
     may = permissions_of(actor)
     context = {
         "channel": shown.channel,

@@ -19,6 +19,7 @@ from channels.credentials import is_refused
 from channels.forms.connect import QUESTIONS, NumberForm, SettingsForm
 from channels.mapping import DEFAULT, known_programs
 from channels.models import Credential, Environment, MpesaChannel
+from channels.pages.shown import show
 from channels.presets import PRESETS, Preset
 from channels.setup import next_question
 from tenants.errors import DomainError
@@ -109,6 +110,7 @@ def _question(request: HttpRequest, channel_id: str, credential: Credential) -> 
     """Ask for a credential, save it, and show how it is proved."""
     actor = actor_of(request)
     channel = overview.channel_to_change(channel_id=id_in_url("ch", channel_id), actor=actor)
+    show(request, channel.environment)
     # What M-PESA refused is asked for again: trying it once more could lock an API operator.
     form = QUESTIONS[credential](
         request.POST or None,
@@ -150,6 +152,7 @@ def _skip_to(channel: MpesaChannel, credential: Credential) -> str:
 def settings(request: HttpRequest, channel_id: str) -> HttpResponse:
     actor = actor_of(request)
     channel = overview.channel_to_change(channel_id=id_in_url("ch", channel_id), actor=actor)
+    show(request, channel.environment)
     form = SettingsForm(request.POST or None, channel=channel)
     if request.method == "POST" and form.is_valid():
         given = {**form.cleaned_data, "is_primary": form.cleaned_data.get("is_primary") or None}

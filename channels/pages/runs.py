@@ -11,6 +11,7 @@ from channels import overview, runs, setup
 from channels.credentials import PROOFS, credential_of, to_blame
 from channels.models import ChannelRun
 from channels.pages.reading import credential_in_url
+from channels.pages.shown import show
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.live import pace_s
 from tenants.permissions import Permission, permissions_of
@@ -25,6 +26,7 @@ def run(request: HttpRequest, channel_id: str, run_id: str) -> HttpResponse:
     """How far a run is. Asked by htmx it is the steps alone, which ask again until it has ended."""
     actor = actor_of(request)
     shown = runs.read_run(channel_id=id_in_url("ch", channel_id), run_id=id_in_url("run", run_id), actor=actor)
+    show(request, shown.channel.environment)
     credential, blamed = credential_of(shown.kind), to_blame(shown)
     taken = sum(step["state"] not in {"waiting", "running"} for step in shown.steps)
     may = permissions_of(actor)

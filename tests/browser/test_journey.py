@@ -216,7 +216,7 @@ def connect(owner: Person, simulator: Simulator, name: str) -> str:
 
 
 def be_paid_for_real(owner: Person, simulator: Simulator, shortcode: str) -> None:
-    owner.open(f"https://{urlsplit(owner.url).netloc}/?environment=production")
+    owner.go_to("Home")
     receipt = simulator.pay(shortcode, 1250, account_reference="INV-7")
     owner.see("KES 1,250.00")
     owner.follow("All payments")
