@@ -79,7 +79,7 @@ def read_file(text: str) -> list[dict[str, Any]]:
     if text.lstrip().startswith(("[", "{")):
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _unusable(_("This is no JSON. Choose a file that the export made.")) from None
         if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
             raise _unusable(_("The file is not a list of channels. Choose one that the export made."))

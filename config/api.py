@@ -8,7 +8,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError, connection
+from django.core.exceptions import ValidationError as InvalidValue
+from django.db import DataError, InterfaceError, OperationalError, connection
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.authentication import SessionAuthentication
@@ -84,6 +85,16 @@ class CursorPages(CursorPagination):
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        """A page of rows.
+
+        :raises NotFound: for a cursor that no answer of ours gave.
+        """
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (InvalidValue, ValueError, DataError):
+            raise exceptions.NotFound(self.invalid_cursor_message) from None
 
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
         return tuple(getattr(view, "ordering", ("-id",)))

@@ -17,13 +17,14 @@ from django.utils.translation import gettext as _
 
 from audit.services import system_actor
 from channels import msisdn
-from channels.filters import usual_environment
+from channels.filters import environment_of_customers
 from channels.sms.outbox import NewSms, queue_messages
 from loyalty import notifications
 from loyalty.members import ConsentMissing, MemberExists, enrol_member
 from loyalty.models import JoinLink, Member, Program
 from loyalty.own_page import own_page_token, reader
 from loyalty.tasks import forget_join_links
+from tenants.demo import require_no_visitor
 from tenants.errors import Invalid, NotFound
 from tenants.hosts import url_of_tenant
 from tenants.limits import TooManyAttempts, count_attempt
@@ -45,7 +46,9 @@ class LinkGone(NotFound):
 
 def programs_to_join() -> list[Program]:
     """What customers may join by themselves. Where what is typed is the member, one joins by paying; and nobody joins
-    what gives nothing."""
+    what gives nothing. In the demo nobody joins."""
+    if require_current_tenant().is_demo:
+        return []
     return list(_joinable().order_by("name"))
 
 
@@ -62,6 +65,7 @@ def ask_for_link(
     """
     tenant = require_current_tenant()
     require_open(tenant)
+    require_no_visitor()
     try:
         number = msisdn.normalise(phone_number)
     except msisdn.InvalidPhoneNumber as problem:
@@ -69,12 +73,12 @@ def ask_for_link(
     if not consented:
         sentence = _("Tick this to join: we may not keep your number without it.")
         raise ConsentMissing(sentence, errors={"consented": [sentence]})
-    count_attempt("join", who=f"{tenant.pk.hex} {address}")
+    count_attempt("join", who=address, within=tenant.pk)
     with transaction.atomic():
         program = _lock_program(program_code)
         forget_expired(now=now)
         _require_room(number)
-        environment = usual_environment()
+        environment = environment_of_customers()
         link = JoinLink(
             program=program,
             environment=environment,
@@ -110,6 +114,7 @@ def join(*, token: str, name: str, now: datetime) -> Member:
     :raises BusinessClosed: if the business is not open for changes.
     """
     require_open(require_current_tenant())
+    require_no_visitor()
     with transaction.atomic():
         link = _usable(now).select_for_update(no_key=True, of=("self",)).filter(token_hash=_hash(token)).first()
         if link is None:

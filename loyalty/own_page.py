@@ -15,6 +15,7 @@ from audit.services import Actor, system_actor
 from loyalty.claims import claim_payment
 from loyalty.members import change_member
 from loyalty.models import Member, PaymentOutcome
+from tenants.demo import require_no_visitor
 from tenants.errors import NotFound
 from tenants.limits import count_attempt
 from tenants.permissions import Permission, require, require_open
@@ -59,6 +60,7 @@ def claim_own_payment(*, token: str, receipt: str, now: datetime) -> PaymentOutc
     """
     member = member_behind(token=token)
     require_open(connection.tenant)  # type: ignore[attr-defined]  # django-tenants' connection
+    require_no_visitor()
     count_attempt("own_claim", who=member.pk.hex)
     return claim_payment(actor=reader(member), member_id=member.pk, receipt=receipt, now=now)
 
@@ -70,6 +72,7 @@ def leave(*, token: str, now: datetime) -> Member:
     """
     member = member_behind(token=token)
     require_open(connection.tenant)  # type: ignore[attr-defined]  # django-tenants' connection
+    require_no_visitor()
     return change_member(actor=reader(member), member_id=member.pk, now=now, name="", phone_number="", is_active=False)
 
 

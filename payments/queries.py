@@ -13,8 +13,11 @@ from tenants.permissions import Permission, require
 
 
 def read_payment(*, actor: Actor, payment_id: UUID) -> Payment:
-    """:raises NotFound: if the business has none such."""
-    payment = payments_of(actor=actor).filter(pk=payment_id).first()
+    """With its reversals.
+
+    :raises NotFound: if the business has none such.
+    """
+    payment = payments_of(actor=actor).filter(pk=payment_id).prefetch_related("reversals").first()
     if payment is None:
         raise NotFound(_("There is no such payment."))
     return payment

@@ -7,7 +7,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 import audit.services
@@ -105,7 +105,10 @@ def status_queries(*, actor: Actor) -> QuerySet[StatusQuery]:
     """Every status query of the business that the actor may look at: those about payouts are for who sees payouts."""
     require(actor, Permission.PAYMENTS_READ)
     rows = StatusQuery.objects.select_related("payment", "payout", "reversal")
-    return rows if Permission.PAYOUTS_READ in permissions_of(actor) else rows.filter(payout=None)
+    if Permission.PAYOUTS_READ in permissions_of(actor):
+        return rows
+    of_payouts = Payout.objects.filter(receipt=OuterRef("receipt")).exclude(receipt="")
+    return rows.filter(~Exists(of_payouts), payout=None)
 
 
 def read_status_query(*, actor: Actor, query_id: UUID) -> StatusQuery:

@@ -60,10 +60,19 @@ def timeline_of(*, actor: Actor, payment: Payment) -> list[Moment]:
         *_of_reports(payment, request),
         *(moment for teller in _tellers for moment in teller.moments(payment)),
         *(_of_question(question) for question in payment.status_queries.order_by("-pk")[:_QUESTIONS]),
-        *(moment for reversal in payment.reversals.order_by("pk") for moment in _of_reversal(reversal)),
+        *(
+            moment
+            for reversal in sorted(payment.reversals.all(), key=lambda each: each.pk)
+            for moment in _of_reversal(reversal)
+        ),
     ]
     past = sorted((moment for moment in moments if moment.at), key=lambda moment: moment.at or payment.paid_at)
     return past + [moment for moment in moments if moment.at is None]
+
+
+def _key(reversal: Reversal) -> UUID:
+    key: UUID = reversal.pk
+    return key
 
 
 def notes_of(*, actor: Actor, payment_ids: Collection[UUID]) -> dict[UUID, str]:

@@ -12,7 +12,7 @@ from audit.services import Actor
 from tenants import limits
 from tenants.errors import Conflict
 from tenants.models import InboundCallback, Membership, Tenant, User
-from tenants.permissions import require_operator
+from tenants.permissions import OnlyToLookAt, require_operator
 from tenants.queue import require_current_tenant
 from tenants.signals import demo_visited
 
@@ -52,6 +52,15 @@ def require_not_demo(sentence: str) -> None:
     """:raises NotInDemo: with the sentence, if the present business is the demo."""
     if require_current_tenant().is_demo:
         raise NotInDemo(sentence)
+
+
+def require_no_visitor() -> None:
+    """Keep a door that is open to customers closed in the demo, where whoever comes is a visitor.
+
+    :raises OnlyToLookAt: if the present business is the demo.
+    """
+    if require_current_tenant().is_demo:
+        raise OnlyToLookAt
 
 
 @transaction.atomic

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 from django_cryptography.fields import EncryptedMixin
 
 from audit.ids import public_id
-from audit.redaction import is_secret
+from audit.redaction import is_secret, without_secrets
 from audit.services import Actor
 from tenants.files import FileKind, Parameters, ask_for
 from tenants.models import InboundCallback, Invitation, Membership, PreparedFile, Tenant
@@ -140,8 +140,10 @@ def _cell(value: Any, prefix: str) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, bytes | memoryview):
-        return _text_or_hex(bytes(value))
-    return harmless(value) if isinstance(value, str) else str(value)
+        return harmless(_text_or_hex(bytes(value)))
+    if isinstance(value, str):
+        return harmless(without_secrets(value) if "://" in value else value)  # links in SMS are their readers' keys
+    return str(value)
 
 
 def _text_or_hex(content: bytes) -> str:

@@ -4,7 +4,9 @@ Counted in PostgreSQL, one atomic statement per knock: a hundred knocks at once 
 Redis, and without PostgreSQL nobody could sign in anyway.
 """
 
+import hashlib
 from ipaddress import AddressValueError, IPv6Address, IPv6Network
+from uuid import UUID
 
 from django.db import connection
 from django.utils.translation import gettext as _
@@ -13,6 +15,7 @@ from rest_framework.settings import api_settings
 from audit.ids import new_id
 from tenants.errors import DomainError
 
+_WHO_LENGTH = 45  # of the column
 INVITATIONS_PER_HOUR = 60  # of one business
 PROOFS_PER_HOUR = 20  # wrong passwords and codes of one person who is signed in
 OWN_CLAIMS_PER_HOUR = 10  # receipts tried by one member on their own page
@@ -33,8 +36,10 @@ class TooManyAttempts(DomainError):
         self.wait = wait  # seconds
 
 
-def count_attempt(door: str, *, who: str) -> None:
+def count_attempt(door: str, *, who: str, within: UUID | None = None) -> None:
     """Count one more knock in this hour. Call it before a transaction, so that a refusal inside is counted too.
+
+    `within` a business the same caller is counted apart from their knocks at others.
 
     :raises TooManyAttempts: from the knock after the last allowed one.
     """
@@ -46,7 +51,7 @@ def count_attempt(door: str, *, who: str) -> None:
             ON CONFLICT (door, who, hour) DO UPDATE SET count = known.count + 1
             RETURNING count, ceil(extract(epoch FROM hour + interval '1 hour' - now()))::int
             """,
-            [new_id(), door, _group(who)],
+            [new_id(), door, _group(who) if within is None else _apart(who, within)],
         )
         count, wait = cursor.fetchone()
     if count > _limit(door):
@@ -79,6 +84,10 @@ def _limit(door: str) -> int:
     if door in own:
         return own[door]
     return int(str(api_settings.DEFAULT_THROTTLE_RATES[door]).removesuffix("/hour"))
+
+
+def _apart(who: str, within: UUID) -> str:
+    return hashlib.sha256(f"{within.hex} {_group(who)}".encode()).hexdigest()[:_WHO_LENGTH]
 
 
 def _group(who: str) -> str:

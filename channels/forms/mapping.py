@@ -90,6 +90,6 @@ def read_json(form: PageForm, file: "UploadedFile[bytes]") -> Any:
         return None
     try:
         return json.loads(file.read().decode("utf-8-sig"))
-    except (UnicodeDecodeError, ValueError):
+    except (ValueError, RecursionError):
         form.add_error("file", gettext("This is no JSON file. Choose one that the export made."))
         return None

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from channels.pages.shown import shown_environment
 from loyalty import customers as service
 from payments.queries import payments_of
-from tenants.pages.edges import actor_of, for_members
+from tenants.pages.edges import actor_of, for_members, words_in
 from tenants.pages.lists import newest_first
 from tenants.permissions import Permission, permissions_of
 from tenants.serializer_fields import id_in_url
@@ -19,7 +19,7 @@ from tenants.serializer_fields import id_in_url
 def customers(request: HttpRequest) -> HttpResponse:
     """Who paid last comes first. Payments are walked, so many for each page; `older` goes on where a page ended."""
     actor, environment = actor_of(request), shown_environment(request)
-    text = request.GET.get("q", "")
+    text = words_in(request)
     rows = service.find_payers(actor=actor, environment=environment, text=text)
     at_most = service.payments_to_walk(text)
     walked = payments_of(actor=actor).filter(environment=environment) if at_most else None

@@ -23,7 +23,7 @@ from loyalty.pages.showing import holdings
 from loyalty.points import adjust_points, collect_reward, entries_of, redeem_points
 from tenants.errors import DomainError
 from tenants.forms.base import PageForm
-from tenants.pages.edges import actor_of, for_members
+from tenants.pages.edges import actor_of, for_members, words_in
 from tenants.pages.lists import newest_first
 from tenants.permissions import Permission, permissions_of, require
 from tenants.serializer_fields import id_in_url
@@ -34,7 +34,7 @@ from tenants.serializer_fields import id_in_url
 def members(request: HttpRequest) -> HttpResponse:
     """With `?claim=` and a receipt, to choose whose payment it was."""
     actor = actor_of(request)
-    text, chosen = request.GET.get("q", ""), request.GET.get("program", "")
+    text, chosen = words_in(request), request.GET.get("program", "")
     try:
         program_id = read_public_id("prog", chosen) if chosen else None
     except UnreadableId:

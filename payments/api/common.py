@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
-from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
+from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -12,6 +12,7 @@ from channels.daraja.verdicts import Verdict
 from channels.filters import usual_environment
 from channels.models import Environment
 from tenants.errors import DomainError
+from tenants.parsers import JSONParser
 from tenants.serializer_fields import LowerCaseChoiceField
 
 _AROUND_A_FILE = 100_000  # bytes: the other fields of a form

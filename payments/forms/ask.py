@@ -46,6 +46,11 @@ class AskForm(OnceForm):
         if len(channels) == 1:
             self.fields["channel"].widget = forms.HiddenInput()
             self.initial.setdefault("channel", channel_choices(channels)[0][0])
+        self._channels = [channel.pk for channel in channels]
 
-    def clean_channel(self) -> UUID | None:
-        return read_channel(self.cleaned_data["channel"])
+    def clean_channel(self) -> UUID:
+        """One of those that are offered; where none is named, the first."""
+        channel_id = read_channel(self.cleaned_data["channel"]) or next(iter(self._channels), None)
+        if channel_id is None or channel_id not in self._channels:
+            raise forms.ValidationError(_("Choose a channel that receives payments here."))
+        return channel_id

@@ -53,7 +53,7 @@ def ask(request: HttpRequest) -> HttpResponse:
                 phone_number=given["phone_number"],
                 amount=given["amount"],
                 account_reference=given["account_reference"],
-                channel_id=given["channel"] or (channels[0].pk if channels else None),
+                channel_id=given["channel"],
             )
             return public_id("preq", asked.pk)
 

@@ -79,7 +79,7 @@ def _keep(rows: _Rows, *, channel_id: UUID, actor: Actor, now: datetime) -> tupl
 
 
 def _cell(number: int, values: dict[str, str], name: str, sentence: str) -> RefusedCell:
-    return RefusedCell(number, invoice_files.HEADERS[name][0], values.get(name, ""), sentence)
+    return RefusedCell(number, invoice_files.HEADERS[name][0], sentence, values.get(name, ""))
 
 
 @for_members

@@ -20,7 +20,7 @@ from payments.pages.showing import may
 from payments.services import NAIROBI
 from payments.templatetags.agreement_words import INVOICES
 from tenants.errors import DomainError
-from tenants.pages.edges import actor_of, for_members, user_of
+from tenants.pages.edges import actor_of, for_members, user_of, words_in
 from tenants.pages.lists import newest_first
 from tenants.pages.live import live_part
 from tenants.permissions import Permission, require
@@ -35,7 +35,7 @@ _CANCELLABLE = frozenset({Status.SENT, Status.UNKNOWN})
 @require_safe
 def all_invoices(request: HttpRequest) -> HttpResponse:
     actor, environment = actor_of(request), shown_environment(request)
-    state, words = request.GET.get("state", ""), request.GET.get("q", "")
+    state, words = request.GET.get("state", ""), words_in(request)
     today = timezone.localdate(timezone=NAIROBI)
     rows = invoices.invoices_like(actor=actor, environment=environment, words=words, state=state.upper(), today=today)
     channels = invoices.billing_channels(actor=actor, environment=environment)

@@ -22,7 +22,7 @@ from payments.payouts import batches, drafts, looking
 from payments.payouts.checking import GivenRow, UnpayableRows, columns, required_columns
 from payments.payouts.files import headers, read_rows
 from tenants.errors import DomainError
-from tenants.pages.edges import actor_of, for_members
+from tenants.pages.edges import actor_of, for_members, words_in
 from tenants.pages.files import download, hand_over
 from tenants.pages.lists import newest_first
 from tenants.permissions import Permission, require
@@ -54,7 +54,7 @@ def money_out(request: HttpRequest) -> HttpResponse:
 @require_safe
 def payouts(request: HttpRequest) -> HttpResponse:
     """Single payouts, found by whom they went to, by receipt, by state: "was she paid?"."""
-    state, words = request.GET.get("state", ""), request.GET.get("q", "")
+    state, words = request.GET.get("state", ""), words_in(request)
     rows = looking.payouts_like(
         actor=actor_of(request), environment=shown_environment(request), words=words, state=state
     )
@@ -71,8 +71,8 @@ def payouts_download(request: HttpRequest) -> HttpResponse:
         actor=actor_of(request),
         environment=shown_environment(request),
         ending=ending_in(request),
-        words=request.POST.get("q", ""),
-        state=request.POST.get("state", ""),
+        words=words_in(request),
+        state=words_in(request, "state"),
         now=timezone.now(),
     )
     return hand_over(request, file)
@@ -149,7 +149,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 def _refused_cells(refusal: DomainError, rows: Sequence[GivenRow], *, kind: str) -> list[RefusedCell]:
     given, named = {row.number: row.values for row in rows}, headers(kind)
     return [
-        RefusedCell(int(found[1]), named.get(found[2], found[2]), str(given[int(found[1])].get(found[2], "")), sentence)
+        RefusedCell(int(found[1]), named.get(found[2], found[2]), sentence, str(given[int(found[1])].get(found[2], "")))
         for place, sentences in refusal.errors.items()
         if (found := _ROW_ERROR.fullmatch(place))
         for sentence in sentences

@@ -32,6 +32,8 @@ from tenants.pages.live import LivePart, live_part
 from tenants.permissions import Permission, require
 from tenants.serializer_fields import id_in_url
 
+_FIRST_MONTH = date(2007, 3, 1)  # there was no M-PESA before
+
 
 @for_members
 @require_safe
@@ -142,8 +144,8 @@ def _told(request: HttpRequest, found: Payment) -> LivePart:
 
 
 def _open_reversal(found: Payment) -> Reversal | None:
-    gone = [Reversal.Status.FAILED, Reversal.Status.CANCELLED]
-    return found.reversals.exclude(status__in=gone).first()
+    gone = {Reversal.Status.FAILED, Reversal.Status.CANCELLED}
+    return next((reversal for reversal in found.reversals.all() if reversal.status not in gone), None)
 
 
 @for_members
@@ -193,7 +195,7 @@ def _month(text: str, *, today: date) -> date:
         month = date.fromisoformat(f"{text}-01")
     except ValueError:
         return today.replace(day=1)
-    return min(month, today.replace(day=1))
+    return max(min(month, today.replace(day=1)), _FIRST_MONTH)
 
 
 @for_members

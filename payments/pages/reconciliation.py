@@ -23,7 +23,7 @@ from channels.queries import channels_of, read_channel
 from payments import reconciliation
 from payments.forms.money_out_reconciliation import NoteForm, PullForm, StatementForm
 from payments.models import Pull, ReconciliationDay, ReconciliationItem, StatementFile
-from payments.pages.showing import may
+from payments.pages.showing import RefusedCell, may, shown_cells
 from payments.pulls import pulls_of, request_pull
 from payments.statement_files import LARGE_BYTES, UNREAD, give_statement, read_one, statement_files
 from payments.statements import UnusableStatement, load_statement
@@ -204,13 +204,6 @@ def _item(request: HttpRequest, item_id: str) -> ReconciliationItem:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedCell:
-    row: int
-    column: str
-    sentence: str
-
-
 @for_members
 @require_http_methods(["GET", "POST"])
 def statement(request: HttpRequest) -> HttpResponse:
@@ -242,9 +235,9 @@ def statement(request: HttpRequest) -> HttpResponse:
     given = statement_files(actor=actor).filter(channel__in=channels).select_related("channel").order_by("-pk")
     context = {
         "form": form,
-        "refused": refused[:_SHOWN_ROWS],
         "has_channels": bool(channels),
         "given": given[:_PULLS],
+        **shown_cells(refused),
     }
     return render(request, "payments/reconciliation_statement.html", context, status=form.status)
 
@@ -284,8 +277,8 @@ def statement_file(request: HttpRequest, statement_id: str) -> HttpResponse:
         "file": found,
         "part": part.html,
         "is_reading": is_reading,
-        "refused": refused[:_SHOWN_ROWS],
         "channel": read_channel(channel_id=found.channel_id, actor=actor_of(request)),
+        **shown_cells(refused),
     }
     return render(request, "payments/statement_file.html", context)
 

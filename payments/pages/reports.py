@@ -17,7 +17,7 @@ from payments.reports.downloads import LONG_DAYS, report_file, request_report_fi
 from payments.reports.period import Period, Preset, preset_period, read_period
 from payments.reports.registry import make_report, reports_for
 from tenants.errors import DomainError
-from tenants.pages.edges import actor_of, for_members
+from tenants.pages.edges import actor_of, for_members, for_members_only
 from tenants.pages.files import hand_over
 
 _ENDINGS = {"csv": "CSV", "xlsx": "XLSX", "pdf": "PDF"}
@@ -63,7 +63,7 @@ def report(request: HttpRequest, report_name: str) -> HttpResponse:
     return render(request, "payments/report.html", context, status=form.status)
 
 
-@for_members
+@for_members_only  # each file that is taken is written down
 @require_http_methods(["GET", "HEAD", "POST"])
 def report_download(request: HttpRequest, report_name: str) -> HttpResponse:
     """`type` is csv, xlsx or pdf. A GET makes it at once; a POST, for a long time, in the background."""

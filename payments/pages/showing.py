@@ -87,14 +87,18 @@ def ending_in(request: HttpRequest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCell:
-    """Something in a file that can't be used: `given` is what stands there."""
+    """Something in a file that can't be used: `given` is what stands there, where that is still known."""
 
     row: int
     column: str
-    given: str
     sentence: str
+    given: str | None = None
 
 
 def shown_cells(refused: Sequence[RefusedCell]) -> dict[str, Any]:
     """What `payments/refused_cells.html` shows."""
-    return {"refused": refused[:_SHOWN_CELLS], "not_shown": len(refused[_SHOWN_CELLS:])}
+    return {
+        "refused": refused[:_SHOWN_CELLS],
+        "not_shown": len(refused[_SHOWN_CELLS:]),
+        "knows_given": any(cell.given is not None for cell in refused),
+    }

@@ -20,7 +20,7 @@ from payments.pages.showing import may
 from payments.standing_order_words import do_now_about, meaning_of, timeline_of_order
 from payments.templatetags.agreement_words import ORDERS
 from tenants.errors import DomainError
-from tenants.pages.edges import actor_of, for_members
+from tenants.pages.edges import actor_of, for_members, words_in
 from tenants.pages.lists import newest_first
 from tenants.pages.live import live_part
 from tenants.permissions import Permission, require
@@ -35,7 +35,7 @@ _CANCELLABLE = frozenset({Status.PENDING, Status.ACTIVE, Status.UNKNOWN})
 @for_members
 @require_safe
 def orders(request: HttpRequest) -> HttpResponse:
-    state, words = request.GET.get("state", ""), request.GET.get("q", "")
+    state, words = request.GET.get("state", ""), words_in(request)
     rows = standing_orders.standing_orders_like(
         actor=actor_of(request), environment=shown_environment(request), words=words, status=state.upper()
     )
@@ -65,7 +65,7 @@ def new(request: HttpRequest) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         given = form.given
-        channel_id = given.pop("channel") or (channels[0].pk if channels else None)
+        channel_id = given.pop("channel")
 
         def ask() -> str:
             asked = standing_orders.create_standing_order(

@@ -109,6 +109,11 @@ def platform_url(route: str) -> str:
     return settings.TUZO_PUBLIC_URL + reverse(route, urlconf=settings.PUBLIC_SCHEMA_URLCONF)
 
 
+def words_in(request: HttpRequest, name: str = "q") -> str:
+    """What somebody looks for, as the address or the form says; a NUL, which no column holds, is left out."""
+    return (request.POST if request.method == "POST" else request.GET).get(name, "").replace("\0", "")
+
+
 def next_url(request: HttpRequest, *, default: str = "/") -> str:
     """Where the form wants to go on to, if that is on this host."""
     target = request.POST.get("next", "")

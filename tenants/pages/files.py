@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from tenants import export
 from tenants.files import MadeFile, files, kind_of, open_file
 from tenants.models import PreparedFile
-from tenants.pages.edges import actor_of, for_members
+from tenants.pages.edges import actor_of, for_members, for_members_only
 from tenants.pages.lists import newest_first
 from tenants.pages.live import live_part
 from tenants.permissions import Permission, permissions_of
@@ -99,7 +99,7 @@ def all_data(request: HttpRequest) -> HttpResponse:
     return hand_over(request, export.request_export(actor=actor_of(request), now=timezone.now()))
 
 
-@for_members  # type: ignore[arg-type]  # a stream is a response too
+@for_members_only  # type: ignore[arg-type]  # a stream is a response too
 @require_safe
 def take(request: HttpRequest, file_id: str) -> HttpResponseBase:
     found, content = open_file(actor=actor_of(request), file_id=id_in_url("file", file_id))

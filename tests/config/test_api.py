@@ -37,3 +37,19 @@ def test_a_defect_is_reported_and_answered_without_its_details(api, acme, monkey
     assert (answer.status_code, answer["content-type"]) == (500, "application/problem+json")
     assert answer.json()["code"] == "defect"
     assert b"secret" not in answer.content
+
+
+@pytest.mark.parametrize("path", ["/api/v1/members/", "/api/v1/payments/"])
+@pytest.mark.parametrize("cursor", ["cD1hYmM=", "cD0lMDA=", "x"])
+def test_a_cursor_that_we_never_gave_is_refused(api, acme, path, cursor):
+    answer = api(acme).get(f"{path}?cursor={cursor}")
+
+    assert (answer.status_code, answer.json()["detail"]) == (404, "Invalid cursor")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/auth/token/", "/api/v1/merchants/"])
+def test_json_that_is_nested_too_deeply_is_refused(client, acme, path):
+    answer = client.post(path, "[" * 100_000, content_type="application/json", headers={"host": "localhost"})
+
+    assert answer.status_code == 400
+    assert "nested too deeply" in answer.json()["detail"]

@@ -261,7 +261,7 @@ class Belongings:
                 **common,
             ),
             Invoice.objects.create(
-                amount=500, due_date=tomorrow.date(), items=[{"item_name": self.word, "amount": "500"}], **common
+                amount=500, due_date=tomorrow.date(), items=[{"item_name": self.word, "amount": 500}], **common
             ),
         )
 

@@ -344,3 +344,53 @@ def test_the_code_to_print_leads_to_the_page(cast, browser, rival, member_of):
     assert path in programs
     assert 'href="/join/?program=vip"' in programs
     assert browser(member_of(rival)).get(path).status_code == 404
+
+
+@pytest.mark.parametrize("address", ["197.232.61.205", "2c0f:fe38:2123:4567:89ab:cdef:123:4567"])
+def test_an_address_of_any_length_is_counted_for_each_business_apart(cast, rival, phone, address):
+    phone.defaults["REMOTE_ADDR"] = address
+
+    ask(phone, cast.tenant)
+
+    counted = AttemptCount.objects.get(door="join")
+    assert len(counted.who) == 45
+    assert address not in counted.who
+    limits.count_attempt("join", who=address, within=cast.tenant.pk)
+    limits.count_attempt("join", who=address, within=rival.pk)
+    assert sorted(AttemptCount.objects.filter(door="join").values_list("count", flat=True)) == [1, 2]
+
+
+def test_once_real_money_comes_customers_join_there(cast, phone):
+    live = make_channel(cast.tenant, "600977")
+    with tenant_context(cast.tenant):
+        MpesaChannel.objects.filter(pk=live.pk).update(environment="PRODUCTION", status="ACTIVE", is_primary=False)
+
+    ask(phone, cast.tenant)
+
+    with tenant_context(cast.tenant):
+        assert JoinLink.objects.latest("pk").environment == "PRODUCTION"
+    assert sms_of(cast.tenant)[-1].environment == "PRODUCTION"
+
+
+def test_nobody_joins_or_leaves_in_the_demo(cast, phone):
+    link = ask(phone, cast.tenant)
+    with tenant_context(cast.tenant):
+        member = enrol_member(
+            actor=system_actor("test"), program_id=cast.loyal.program.pk, environment="PRACTICE", now=timezone.now(),
+            code="KEPT", name="Kept", phone_number="0733 444 666", consented=True,
+        )  # fmt: skip
+        own = f"/m/{joining.own_page_of(member)}/"
+    Tenant.objects.filter(pk=cast.tenant.pk).update(is_demo=True)
+    forget_hosts()
+
+    refusal = "This is a demo to look around in. Open your own business to do this."
+    tries = [(link, {"name": "Juma Ali"}), (own, {"receipt": "SGE1AB23CD"}), (f"{own}leave/", {})]
+    for path, given in tries:
+        answer = phone.post(path, given)
+        assert refusal in answer.content.decode(), (path, answer.status_code)
+    phone.post("/join/", TYPED)
+    assert len(sms_of(cast.tenant)) == 1
+    assert members_named(cast.tenant) == []
+    with tenant_context(cast.tenant):
+        member.refresh_from_db()
+    assert (member.name, member.is_active) == ("Kept", True)

@@ -154,10 +154,14 @@ def test_a_clerk_reads_answers_about_payments_and_none_about_payouts(acme, rival
         payout = make_batch(channel, "Wages", ["UNKNOWN"]).payouts.get()
         about_payout = make_question(channel, payout=payout)
         about_receipt = make_question(channel, receipt="SGE1AB23CD")
+        make_batch(channel, "Suppliers", ["SUCCEEDED"]).payouts.update(receipt="SGE9ZY87XW")
+        about_its_receipt = make_question(channel, receipt="SGE9ZY87XW")
     clerk = browser(member_of(acme, Role.USER))
 
     page = words(clerk.get("/receipts/"))
     assert "SGE1AB23CD" in page
+    assert "SGE9ZY87XW" not in page
+    assert clerk.get(f"/receipts/{public_id('stq', about_its_receipt.pk)}/").status_code == 404
     assert "A payout" not in page
     assert "M-PESA receipt" not in page  # the form
     assert clerk.get(f"/receipts/{public_id('stq', about_payout.pk)}/").status_code == 404

@@ -4,8 +4,10 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver
 from django.utils.translation import gettext_lazy as _
+from django_tenants.utils import tenant_context
 
-from channels.models import Environment
+from audit.ids import public_id
+from channels.models import Environment, MpesaChannel
 from tenants.hosts import forget_hosts
 from tenants.models import Role, Tenant
 from tenants.pages import home, shell
@@ -126,3 +128,29 @@ def test_a_closed_business_is_said_on_every_page(acme, browser, member_of):
     page = browser(place).get("/you/").content.decode()
     assert "This business is closed: its people can read and export." in page
     assert "At the owner&#x27;s wish." in page
+
+
+def test_once_a_live_channel_takes_money_pages_show_it_and_a_channels_own_pages_follow_it(acme, browser, member_of):
+    practice = make_channel(acme, "600977", is_primary=True)
+    live = make_channel(acme, "600978")
+    client = browser(member_of(acme, Role.ORG_ADMIN))
+    with tenant_context(acme):
+        MpesaChannel.objects.filter(pk=live.pk).update(environment="PRODUCTION", status="CONFIGURED")
+    assert 'data-environment="practice"' in client.get("/").content.decode()
+
+    with tenant_context(acme):
+        MpesaChannel.objects.filter(pk=live.pk).update(status="ACTIVE")
+    assert 'data-environment="production"' in client.get("/").content.decode()
+
+    assert 'data-environment="practice"' in client.get(f"/channels/{public_id('ch', practice.pk)}/").content.decode()
+    assert 'data-environment="practice"' in client.get("/payments/").content.decode()
+
+
+@pytest.mark.parametrize("path", ["/members/", "/customers/", "/money-out/payouts/", "/invoices/", "/standing-orders/"])
+def test_a_search_for_what_no_column_holds_finds_nothing(acme, browser, member_of, path):
+    assert browser(member_of(acme, Role.MANAGER)).get(f"{path}?q=a%00b").status_code == 200
+
+
+@pytest.mark.parametrize("month", ["0001-01", "1999-12", "9999-12"])
+def test_months_before_m_pesa_and_to_come_are_none(acme, browser, member_of, month):
+    assert browser(member_of(acme, Role.MANAGER)).get(f"/payments/days/?month={month}").status_code == 200
