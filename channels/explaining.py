@@ -35,6 +35,15 @@ def sentence_of(words: str) -> str:
     return say(words.msgid, **{name: sentence_of(value) for name, value in words.values.items()})
 
 
+def words_of(error: DarajaError) -> str:
+    """Safaricom's own words as they came; ours, where it said nothing or nothing that could be read, as a sentence."""
+    is_unread = error.reason is Reason.NONSENSE_ANSWER and error.http_status == 200
+    is_ours = is_unread or (error.http_status is None and not error.code)
+    if is_ours and error.message and not isinstance(error.message, Phrase):
+        return say(error.message)
+    return sentence_of(error.message)
+
+
 def wrong_number() -> str:
     """What to say, now, to somebody who typed no Kenyan mobile number."""
     return told(sentence_of(InvalidPhoneNumber.phrase))

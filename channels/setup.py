@@ -1,5 +1,6 @@
 """How far a business is on the way to real payments, and what is in the way. All of it follows from facts."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,7 +8,7 @@ from django.db.models import Case, IntegerField, Value, When
 
 from audit.services import Actor
 from channels.connection import is_connected_to
-from channels.credentials import is_refused, is_saved
+from channels.credentials import PROOFS, is_refused, is_saved
 from channels.models import ChannelRun, Credential, Environment, MpesaChannel, Problem
 from channels.previews import recent_references
 from channels.problems import problems
@@ -123,7 +124,7 @@ def setup_tasks(*, actor: Actor) -> list[Task]:
     if is_registered:
         is_heard = bool(recent_references(channel, limit=1))
         news = TaskState.DONE if is_heard or channel.activated_at else TaskState.IN_PROGRESS
-    elif _last_run_failed(channel, ChannelRun.Kind.REGISTER_URLS):
+    elif _last_run_failed(channel, {ChannelRun.Kind.REGISTER_URLS}):
         news = TaskState.PROBLEM
     tasks.append(Task("news", news, channel=channel))
     if not is_registered:
@@ -137,13 +138,13 @@ def _connecting(channel: MpesaChannel) -> TaskState:
     if channel.verified_at is not None:
         return TaskState.DONE
     is_any_refused = any(is_refused(channel, credential) for credential in Credential)
-    if is_any_refused or _last_run_failed(channel, ChannelRun.Kind.VERIFY):
+    if is_any_refused or _last_run_failed(channel, {ChannelRun.Kind.VERIFY, *PROOFS.values()}):
         return TaskState.PROBLEM
     return TaskState.IN_PROGRESS if channel.secret_notes else TaskState.NOT_STARTED
 
 
-def _last_run_failed(channel: MpesaChannel, kind: str) -> bool:
-    last = channel.runs.filter(kind=kind).order_by("-pk").values_list("status", flat=True).first()
+def _last_run_failed(channel: MpesaChannel, kinds: Collection[str]) -> bool:
+    last = channel.runs.filter(kind__in=kinds).order_by("-pk").values_list("status", flat=True).first()
     return last == ChannelRun.Status.FAILED
 
 

@@ -22,7 +22,7 @@ from channels.daraja.credentials import UnusableCertificate, UnusablePassword
 from channels.daraja.errors import DarajaError, DarajaRejected, DarajaTimeout, Reason
 from channels.daraja.explanations import Api, Explanation, Who
 from channels.daraja.payloads import AsyncResult, QueueTimeout
-from channels.explaining import explain, explain_error, explain_reason, sentence_of
+from channels.explaining import explain, explain_error, explain_reason, sentence_of, words_of
 from channels.models import ChannelRun, Environment, MpesaChannel
 from channels.practice import PracticeUnavailable
 from channels.services import callback_url, lock_channel
@@ -39,7 +39,8 @@ RESULT_PATIENCE = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one step went: `state` is ok, warning, failed or skipped, `said` has Safaricom's own words."""
+    """How one step went: `state` is ok, warning, failed or skipped, `said` has Safaricom's own words, or a Sentence
+    of ours where Safaricom said nothing that can be used."""
 
     state: str
     said: str = ""
@@ -381,7 +382,7 @@ UNREADABLE_SECRET = Finding(
 def refused(error: DarajaError) -> Finding:
     """A call that did not work. A code that begins with `daraja_` speaks of a fault that passes."""
     code = error.reason.value if isinstance(error, DarajaRejected) else f"daraja_{error.reason.value}"
-    return _explained("failed", explain_error(error), said=error.message, code=code)
+    return _explained("failed", explain_error(error), said=words_of(error), code=code)
 
 
 def _explained(state: str, explanation: Explanation, *, said: str, code: str) -> Finding:

@@ -24,7 +24,7 @@ from payments.payers import (
 )
 from tenants.permissions import Permission, require
 
-WALKED = 1_500
+WALKED = 1_000
 WALKED_TO_FIND = 10_000
 _MEMBERS_LOOKED_UP = 50
 _DIGITS_TO_SEARCH_BY = 3

@@ -18,7 +18,7 @@ from payments.models import Payment
 from payments.queries import payments_of, read_payment
 from tenants.permissions import Permission, require
 
-COUNTED = 1_000  # payments of one payer, at most: a page adds up no more
+COUNTED = 500  # payments of one payer, at most: a page adds up no more
 
 _TOTALS = """
     SELECT given.payer, counted.payments, counted.amount

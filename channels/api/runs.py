@@ -33,7 +33,7 @@ class StepOutput(serializers.Serializer[Any]):
     key = serializers.CharField()
     state = serializers.ChoiceField(["waiting", "running", "ok", "warning", "failed", "skipped"])
     tried = serializers.CharField(help_text="What we do in this step.")
-    said = serializers.CharField(help_text="Safaricom's own words.")
+    said = serializers.CharField(help_text="Safaricom's own words; ours, where it said nothing that can be used.")
     meaning = serializers.CharField()
     do_now = serializers.CharField()
     who = serializers.CharField(help_text="Who has to act: `you`, `customer`, `safaricom`, `us` or `nobody`.")

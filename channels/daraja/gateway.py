@@ -22,6 +22,7 @@ from channels.daraja.errors import (
     read_refusal,
     unclear,
 )
+from channels.daraja.phrases import Phrase
 from channels.daraja.reading import UnreadablePayload, read_object
 from channels.daraja.throttle import Throttle, back_off_s
 from channels.daraja.tokens import AccessToken, TokenStore
@@ -143,7 +144,9 @@ class Gateway:
     def _await_turn(self) -> None:
         wait_s = self._throttle.reserve(self._identity) if self._throttle else 0.0
         if wait_s is None:
-            raise DarajaUnavailable("We hold this back, to stay within Safaricom's limits.", reason=Reason.HELD_BACK)
+            raise DarajaUnavailable(
+                Phrase("We hold this back, to stay within Safaricom's limits."), reason=Reason.HELD_BACK
+            )
         if wait_s > 0:
             time.sleep(wait_s)
 
@@ -228,10 +231,10 @@ def _network_error(call: Call, exc: requests.RequestException) -> DarajaError:
         cause.args[0], ssl.SSLCertVerificationError
     )
     if isinstance(exc, _NEVER_SENT) or isinstance(cause, urllib3.exceptions.NewConnectionError) or is_untrusted:
-        return DarajaUnavailable("No connection could be made.", reason=Reason.UNREACHABLE)
+        return DarajaUnavailable(Phrase("No connection could be made."), reason=Reason.UNREACHABLE)
     if isinstance(exc, requests.ReadTimeout) or isinstance(cause, urllib3.exceptions.ReadTimeoutError):
-        return unclear(repeatable=call.repeatable)("No answer in time.", reason=Reason.SLOW)
-    return unclear(repeatable=call.repeatable)("The connection broke.", reason=Reason.CONNECTION_LOST)
+        return unclear(repeatable=call.repeatable)(Phrase("No answer in time."), reason=Reason.SLOW)
+    return unclear(repeatable=call.repeatable)(Phrase("The connection broke."), reason=Reason.CONNECTION_LOST)
 
 
 def _read_capped(call: Call, response: requests.Response) -> bytes:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from channels.mapping import DEFAULT, normalise
 from channels.models import ChannelRun, Credential, MpesaChannel
 from channels.status import Status
+from tenants.sentences import Sentence
 
 register = template.Library()
 
@@ -99,6 +100,12 @@ def step_state_word(step: dict[str, Any]) -> str:
 def who_word(who: str) -> str:
     """Who has to act; empty if nobody has."""
     return str(_WHO.get(who, ""))
+
+
+@register.filter
+def is_ours(words: str) -> bool:
+    """Is it a sentence of ours? Everything else is Safaricom's own words."""
+    return isinstance(words, Sentence)
 
 
 @register.filter

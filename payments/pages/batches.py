@@ -76,6 +76,7 @@ def batch(request: HttpRequest, batch_id: str) -> HttpResponse:
         "may_approve": may(request, Permission.PAYOUTS_APPROVE) and not is_maker,
         "may_release": may(request, Permission.PAYOUTS_RELEASE) and not (found.approved_at and is_maker),
         "may_create": may(request, Permission.PAYOUTS_CREATE),
+        "may_invite": may(request, Permission.TEAM_CHANGE),
         "is_waiting": found.status in {Status.AWAITING_APPROVAL, Status.APPROVED},
         "can_retry": progress["failed"].count and found.status in {Status.RELEASED, Status.FINISHED},
     }

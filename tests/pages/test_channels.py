@@ -11,7 +11,9 @@ from django_tenants.utils import tenant_context
 
 from audit.ids import public_id
 from channels import mapping
+from channels.daraja.errors import DarajaRejected, DarajaTimeout, DarajaUnavailable, Reason
 from channels.models import ChannelRun, Environment, MpesaChannel, Problem
+from channels.steps import refused
 from payments.models import Payment
 from tenants.models import Role
 from tests.factories import make_channel
@@ -253,6 +255,43 @@ def test_a_run_that_ended_says_why_and_asks_no_more(acme, person):
     assert re.search(r"<strong>You: Copy them\.</strong>", page)
     assert "Safaricom said: Invalid" in page
     assert f'action="{at(connected.channel, "verify/")}"' in page
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (DarajaRejected("Bad Request", code="400.002.02", http_status=400), "Safaricom said: Bad Request"),
+        (DarajaTimeout("No answer in time.", reason=Reason.SLOW), "No answer in time."),
+        (DarajaUnavailable("no lifetime", reason=Reason.NONSENSE_ANSWER, http_status=200), "no lifetime"),
+    ],
+)
+def test_only_safaricoms_own_words_are_said_to_be_its(acme, person, error, shown):
+    connected = furnish_channels(acme)
+    with tenant_context(acme):
+        run = connected.failed
+        run.steps[1]["said"] = refused(error).said
+        run.save(update_fields=["steps"])
+
+    page = text_of(person().get(at(connected.channel, f"runs/{public_id('run', run.pk)}/")))
+
+    assert f'<span class="hint">{shown}</span>' in page
+
+
+def test_what_is_not_saved_is_entered_and_what_is_saved_is_replaced(acme, person):
+    channel = make_channel(acme, "600100", status=MpesaChannel.Status.DRAFT)
+    owner = person()
+
+    page = text_of(owner.get(at(channel)))
+    assert "Enter the keys</a></li>" in page
+    assert "Enter the passkey</a></li>" in page
+    assert "Enter the API operator</a></li>" in page
+
+    owner.post(at(channel, "keys/"), KEYS)
+    owner.post(at(channel, "passkey/"), {"passkey": "the passkey 77b1"})
+    page = text_of(owner.get(at(channel)))
+    assert "Enter other keys</a></li>" in page
+    assert "Enter another passkey</a></li>" in page
+    assert "Enter the API operator</a></li>" in page
 
 
 def test_a_draft_can_not_be_proved(acme, person):

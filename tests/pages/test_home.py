@@ -149,6 +149,15 @@ def test_home_says_what_waits_for_a_manager(waiting, acme, browser, member_of):
     assert "All is well." not in told
 
 
+def test_without_scripts_home_looks_again_and_sooner_in_practice(acme, browser, member_of):
+    make_channel(acme, "600966")
+    make_channel(acme, "600967", environment=Environment.SANDBOX)
+    client = browser(member_of(acme))
+
+    assert 'http-equiv="refresh" content="5"' in client.get("/").content.decode()
+    assert 'http-equiv="refresh" content="30"' in client.get("/?environment=sandbox").content.decode()
+
+
 def test_home_asks_nobody_to_approve_their_own(waiting, acme, browser, member_of):
     maker, now = member_of(acme, Role.MANAGER), timezone.now()
     with tenant_context(acme):

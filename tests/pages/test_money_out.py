@@ -267,6 +267,23 @@ def test_who_made_a_batch_is_not_offered_to_approve_it_and_can_not(acme, batch, 
     assert within(acme, PayoutBatch.objects.get).status == "AWAITING_APPROVAL"
 
 
+def test_thousands_of_payouts_are_counted_with_a_comma(acme, channel, maker, browser):
+    with tenant_context(acme):
+        batch = make_batch(channel, "Wages", ["AWAITING_APPROVAL"], status="AWAITING_APPROVAL")
+        PayoutBatch.objects.update(flagged_count=3000)
+
+    assert "3,000 rows have something odd." in words(browser(maker).get(address(batch)))
+
+
+def test_an_owner_alone_is_led_to_invite_a_colleague(acme, channel, maker, second, browser):
+    with tenant_context(acme):
+        whose = {"status": "AWAITING_APPROVAL", "created_by_id": second.user_id}
+        batch = make_batch(channel, "Wages", ["AWAITING_APPROVAL"], **whose)
+
+    assert 'href="/team/invite/"' in browser(second).get(address(batch)).content.decode()
+    assert 'href="/team/invite/"' not in browser(maker).get(address(batch)).content.decode()
+
+
 def test_a_second_person_approves_and_releases_with_the_password(acme, batch, second, browser):
     client = browser(second)
 

@@ -13,12 +13,14 @@ from audit.ids import public_id
 from audit.models import AuditRow
 from audit.services import Actor
 from channels.models import Environment, SmsMessage
+from channels.practice_phone import practice_number
 from loyalty.awards import award_payments
 from loyalty.models import AccrualRule, Member, PaymentOutcome, Program
 from payments import searching
 from payments.models import Payment, PaymentRequest, Reversal
 from payments.services import PaymentReport, record_payments
 from tenants.models import InboundCallback, Role
+from tenants.templatetags.tuzo import phone
 from tests.factories import make_channel
 
 SAVED = {"initiator_credential": {"ends_in": None, "saved_at": "2026-11-21T09:00:00+03:00", "proved_at": None}}
@@ -353,6 +355,20 @@ def test_what_was_put_aside_is_applied_again_by_who_may(acme, rival, paybill, br
 # -- Asking ------------------------------------------------------------------------------------------------------------
 
 
+def test_in_practice_the_form_says_which_phone_answers(acme, paybill, browser, member_of):
+    client = browser(member_of(acme, Role.USER))
+    with tenant_context(acme):
+        number = phone(practice_number())
+
+    assert f"only the practice phone answers, whose number is {number}." in unescape(
+        client.get("/ask/").content.decode()
+    )
+    other = client.get("/ask/?phone=0712345126").content.decode()
+    assert "only the practice phone answers." in other
+    make_channel(acme, "600200", environment=Environment.SANDBOX)
+    assert "practice phone answers" not in client.get("/ask/?environment=sandbox").content.decode()
+
+
 def test_a_cashier_asks_and_follows_it_to_its_end(acme, paybill, pay, browser, member_of):
     client = browser(member_of(acme, Role.USER))
     wrong = client.post("/ask/", {"phone_number": "12", "amount": "0", "account_reference": "#"})
@@ -431,7 +447,8 @@ def test_rival_neither_asks_by_nor_sees_acmes(acme, rival, paybill, browser, mem
     assert client.get(f"/ask/{public_id('preq', asked.pk)}/").status_code == 404
     given = {"phone_number": "0712 345 126", "amount": "250", "account_reference": "INV-7"}
     foreign = client.post("/ask/", given | {"channel": public_id("ch", paybill.pk)})
-    assert foreign.status_code == 404
+    assert foreign.status_code == 422
+    assert "Choose a channel that receives payments here." in foreign.content.decode()
     with tenant_context(rival):
         assert not PaymentRequest.objects.exists()
 

@@ -98,12 +98,23 @@ def test_the_sandbox_alone_is_not_live(acme, person):
     assert guide(person)[-1] == "In progress"
 
 
-def test_a_refusal_of_safaricom_is_a_problem(acme, person):
+@pytest.mark.parametrize("kind", ["VERIFY", "PROVE_KEYS", "PROVE_PASSKEY", "PROVE_INITIATOR"])
+def test_a_proof_that_failed_is_a_problem_until_the_next_one(acme, person, kind):
     channel = live(acme, secret_notes=KEYS, status="CONFIGURED")
     with tenant_context(acme):
-        ChannelRun.objects.create(channel=channel, kind="VERIFY", status="FAILED", created_at=timezone.now())
-
+        ChannelRun.objects.create(channel=channel, kind=kind, status="FAILED", created_at=timezone.now())
     assert guide(person)[2] == "There is a problem"
+
+    with tenant_context(acme):
+        ChannelRun.objects.create(channel=channel, kind="VERIFY", status="PENDING", created_at=timezone.now())
+    assert guide(person)[2] == "In progress"
+
+
+def test_the_guide_counts_its_tasks_and_leads_to_the_settings(person):
+    page = person().get("/setup/").content.decode()
+
+    assert "1 of 5 tasks is done." in page
+    assert 'href="/settings/"' in page
 
 
 def test_a_refused_credential_is_named_in_the_guide_and_in_the_way(acme, person):

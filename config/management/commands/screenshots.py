@@ -27,6 +27,7 @@ _BUSINESS = [
     ("payment", "/payments/", "a[href^='/payments/pay_']"),
     ("counter", "/counter/", ""),
     ("ask", "/ask/", ""),
+    ("customers", "/customers/", ""),
     ("members", "/members/", ""),
     ("member", "/members/", "a[href^='/members/mem_']"),
     ("programs", "/programs/", ""),
