@@ -8,7 +8,6 @@ come as steps that they add.
 import hashlib
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -32,11 +31,11 @@ from channels.steps import (
     probe_passkey,
     refused,
 )
+from tenants.clock import NAIROBI
 from tenants.models import InboundCallback
 from tenants.sentences import moment, say, say_many
 
 NOT_ASKED = "not_asked"
-_NAIROBI = ZoneInfo("Africa/Nairobi")
 _FIRST_HOUR, _HOURS = 1, 4  # of the night, in Nairobi, when channels are examined
 
 
@@ -218,5 +217,5 @@ def note_findings(*, channel: MpesaChannel, run: ChannelRun, now: datetime) -> N
 
 def next_night(channel: MpesaChannel, *, now: datetime) -> datetime:
     """When to examine the channel next: tomorrow, from one to five at night, each channel at a minute of its own."""
-    tomorrow = now.astimezone(_NAIROBI).replace(hour=_FIRST_HOUR, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    tomorrow = now.astimezone(NAIROBI).replace(hour=_FIRST_HOUR, minute=0, second=0, microsecond=0) + timedelta(days=1)
     return tomorrow + timedelta(minutes=channel.pk.int % (_HOURS * 60))

@@ -7,7 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
@@ -18,10 +17,9 @@ from audit.ids import new_id
 from channels.models import MpesaChannel
 from payments.models import DayTotal, HourTotal, Payment
 from payments.signals import payments_recorded
+from tenants.clock import NAIROBI as NAIROBI
 from tenants.models import TenantActivity
 from tenants.queue import require_current_tenant
-
-NAIROBI = ZoneInfo("Africa/Nairobi")
 
 _INSERT_PAYMENTS = """
     INSERT INTO payments_payment (id, channel_id, receipt, environment, payer, payer_name, amount, account_reference,

@@ -11,7 +11,6 @@ from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from zoneinfo import ZoneInfo
 
 from django.utils.formats import date_format
 from django.utils.translation import get_language
@@ -20,6 +19,7 @@ from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from fpdf.fonts import TTFFont
 
+from tenants.clock import NAIROBI
 from tenants.models import Branding, Tenant
 from tenants.templatetags.tuzo import environment as environment_words
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _FONTS = Path(__file__).parent / "fonts"
 _FONT = "DejaVu"
 _BOX = "□"  # in the place of a character that the font lacks
-_NAIROBI = ZoneInfo("Africa/Nairobi")
 
 _MARGIN = 14.0  # mm, as everything here
 _ROW = 5.4
@@ -85,7 +84,7 @@ class Sheet(FPDF):
             self.ln(1)
 
     def footer(self) -> None:
-        made = date_format(self._made_at.astimezone(_NAIROBI), "j M Y, H:i")
+        made = date_format(self._made_at.astimezone(NAIROBI), "j M Y, H:i")
         self.set_y(-_MARGIN - 2)
         self.set_font(_FONT, size=8)
         self.set_text_color(*_GREY)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from django.db import models
 from django.utils import translation
@@ -18,12 +17,13 @@ from django.utils.formats import date_format
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
+from tenants.clock import NAIROBI
+
 if TYPE_CHECKING:
     _TextField = models.TextField[str, str]
 else:
     _TextField = models.TextField
 
-NAIROBI = ZoneInfo("Africa/Nairobi")
 _KEPT = '{"msgid": '  # how the text of a sentence that is kept begins, and no other text
 
 

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import IO, Any
-from zoneinfo import ZoneInfo
 
 import xlsxwriter
 from django.utils import timezone
 
+from tenants.clock import NAIROBI
+
 _BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-_NAIROBI = ZoneInfo("Africa/Nairobi")  # whoever asks, and wherever the file is made
 _ROWS_OF_A_SHEET = 1_048_576  # that Excel opens
 _NOT_IN_NAMES = re.compile(r"[\[\]:*?/\\']")  # of sheets
 
@@ -100,7 +100,7 @@ def _write_line(page: Any, row: int, line: Line, formats: Mapping[tuple[str, boo
             case Decimal():
                 page.write_number(row, column, cell, formats["#,##0.00", is_bold])
             case datetime():
-                local = cell.astimezone(_NAIROBI).replace(tzinfo=None) if timezone.is_aware(cell) else cell
+                local = cell.astimezone(NAIROBI).replace(tzinfo=None) if timezone.is_aware(cell) else cell
                 page.write_datetime(row, column, local, formats["yyyy-mm-dd hh:mm:ss", is_bold])
             case date():
                 page.write_datetime(row, column, cell, formats["yyyy-mm-dd", is_bold])
@@ -113,7 +113,7 @@ def _plain(cell: Cell) -> str | int:
         case str():
             return harmless(cell)
         case datetime():
-            return (cell.astimezone(_NAIROBI) if timezone.is_aware(cell) else cell).isoformat(timespec="seconds")
+            return (cell.astimezone(NAIROBI) if timezone.is_aware(cell) else cell).isoformat(timespec="seconds")
         case Decimal() | date():
             return str(cell)
         case _:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils import timezone
@@ -11,11 +10,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from tenants.clock import NAIROBI
 from tenants.errors import DomainError
 from tenants.forms.renderer import PageRenderer
 from tenants.sentences import told
 
-_NAIROBI = ZoneInfo("Africa/Nairobi")  # days of forms are Kenya's, whatever clock who reads goes by
 _EARLIEST, _LATEST = date(2007, 3, 1), date(2099, 12, 31)  # M-PESA began in that month
 
 
@@ -80,7 +79,7 @@ class DayField(forms.DateField):
             )
 
     def _stretch(self) -> tuple[date, date]:
-        today = timezone.localdate(timezone=_NAIROBI)
+        today = timezone.localdate(timezone=NAIROBI)
         first, last = ((today + timedelta(days=days)) if days is not None else None for days in self._days)
         return first or _EARLIEST, last or _LATEST
 
