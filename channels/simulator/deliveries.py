@@ -17,6 +17,7 @@ import urllib3
 from channels.simulator.alarm import Alarm
 from channels.simulator.books import Books
 from channels.simulator.faults import Fault, Plan
+from channels.simulator.json_door import Refused
 
 Body = dict[str, Any]
 
@@ -123,15 +124,19 @@ class Courier:
         self.alarm.ring()
         return written.lastrowid or 0
 
-    def resend(self, delivery_id: int) -> bool:
-        """Let a delivery, whatever became of it, be sent again now."""
-        done = self._books.run(
-            "UPDATE deliveries SET state = 'waiting', due_at = ? WHERE id = ? AND state <> 'sending'",
-            time.time(),
-            delivery_id,
-        )
+    def resend(self, delivery_id: int) -> None:
+        """Let a delivery, whatever became of it, be sent again now.
+
+        Raises:
+            Refused: there is no such delivery (404), or it is on its way (409).
+        """
+        row = self._books.one("SELECT state FROM deliveries WHERE id = ?", delivery_id)
+        if row is None:
+            raise Refused("There is no such delivery.", 404)
+        if row["state"] == "sending":
+            raise Refused("That delivery is on its way.", 409)
+        self._books.run("UPDATE deliveries SET state = 'waiting', due_at = ? WHERE id = ?", time.time(), delivery_id)
         self.alarm.ring()
-        return done.rowcount == 1
 
     def _send_due(self) -> float | None:
         """Note the replies that came, start sending what is due, and say when the next is."""

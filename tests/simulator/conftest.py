@@ -363,6 +363,14 @@ class Business:
         ]
         return found
 
+    def delivery(self, state: str) -> dict[str, Any]:
+        """The first delivery, as soon as it is in this state: who receives it knows before the simulator notes it."""
+        deadline = time.monotonic() + 10
+        while (found := self.deliveries()[0])["state"] != state:
+            assert time.monotonic() < deadline, f"{found['state']}, not {state}, after 10 s"
+            time.sleep(0.02)
+        return found
+
 
 @pytest.fixture(scope="session")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:

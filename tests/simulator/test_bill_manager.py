@@ -166,11 +166,8 @@ def test_push_is_tried_five_times_and_no_more(biller, receiver, customer):
 
     tries = receiver.wait("bill", 5)
     assert {arrival.body["transactionId"] for arrival in tries} == {receipt}
-    for _ in range(100):
-        (delivery,) = biller.deliveries()
-        if delivery["state"] == "failed":
-            break
-    assert (delivery["state"], delivery["attempts"], delivery["status"]) == ("failed", 5, 500)
+    delivery = biller.delivery("failed")
+    assert (delivery["attempts"], delivery["status"]) == (5, 500)
     assert len(receiver.of("bill")) == 5
 
 
@@ -180,11 +177,7 @@ def test_push_that_is_answered_is_not_tried_again(biller, receiver, customer):
     receiver.wait("bill", 2)
     receiver.answers["bill"] = (200, '{"resmsg":"Success","rescode":"200"}')
 
-    for _ in range(200):
-        (delivery,) = biller.deliveries()
-        if delivery["state"] == "answered":
-            break
-    assert delivery["state"] == "answered"
+    delivery = biller.delivery("answered")
     assert len(receiver.of("bill")) == delivery["attempts"] <= 5
 
 

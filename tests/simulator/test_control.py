@@ -130,9 +130,9 @@ def test_delivery_tells_what_was_answered_and_can_be_sent_again(process, paybill
     paybill.register()
     receiver.answers["confirmation"] = (500, "out of order")
     receipt = paybill.is_paid(customer).json()["receipt"]
-    receiver.wait("confirmation")
+    delivery = paybill.delivery("failed")
 
-    delivery = process.control("GET", f"/deliveries?reference={receipt}").json()["deliveries"][0]
+    assert process.control("GET", f"/deliveries?reference={receipt}").json()["deliveries"] == [delivery]
     receiver.answers["confirmation"] = (200, '{"ResultCode": 0}')
     resent = process.control("POST", f"/deliveries/{delivery['id']}/resend")
 
@@ -142,16 +142,24 @@ def test_delivery_tells_what_was_answered_and_can_be_sent_again(process, paybill
     assert process.control("POST", "/deliveries/999999/resend").status_code == 404
 
 
+def test_delivery_that_is_on_its_way_is_not_sent_a_second_time(process, paybill, receiver, customer):
+    paybill.register()
+    receiver.pauses["confirmation"] = 1
+    paybill.is_paid(customer)
+
+    resent = process.control("POST", f"/deliveries/{paybill.delivery('sending')['id']}/resend")
+
+    assert resent.status_code == 409
+    assert paybill.delivery("answered")["attempts"] == len(receiver.of("confirmation")) == 1
+
+
 def test_delivery_to_nobody_fails_with_the_reason(process, paybill, customer):
     paybill.register(ConfirmationURL="http://127.0.0.1:1/c")
 
     paybill.is_paid(customer)
 
-    for _ in range(100):
-        delivery = paybill.deliveries()[0]
-        if delivery["state"] == "failed":
-            break
-    assert (delivery["state"], delivery["status"], delivery["attempts"]) == ("failed", None, 1)
+    delivery = paybill.delivery("failed")
+    assert (delivery["status"], delivery["attempts"]) == (None, 1)
     assert "refused" in delivery["answer"]
 
 
