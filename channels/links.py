@@ -197,7 +197,7 @@ def _holder(link: StepLink, visitor: Actor) -> Actor:
         visitor,
         kind=AuditRow.ActorKind.LINK,
         id=link.pk,
-        label=f"{link} of {link.channel.name}, made by {link.made_by}",
+        label=f"{link}, {link.made_by}",
         role="",
         scope=scope_of(link.channel_id, COLUMNS[credential]),
     )

@@ -220,7 +220,7 @@ class StepLink(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"link for the {self.credential.lower()}"
+        return str(self.channel)
 
     def state_at(self, moment: datetime) -> str:
         """`open`, `used`, `withdrawn` or `expired`."""

@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from audit.services import Actor
+from channels import mapping
 from channels.msisdn import InvalidPhoneNumber, masks, normalise, sha256_hex
 from payments.models import Payment
 from payments.queries import payments_of
@@ -117,7 +118,8 @@ def _among_the_newest(rows: QuerySet[Payment], wanted: Q) -> Found:
 
 def _whole(typed: str, environment: str) -> Q | None:
     """What is known by an index, if that is what was typed."""
-    reference = Q(account_reference__in=[typed, typed.upper(), typed.lower()])
+    bare = mapping.normalise(typed)  # `vip-001` is looked for as `VIP001` too
+    reference = Q(account_reference__in={typed, typed.upper(), typed.lower(), bare, bare.upper()} - {""})
     other = _known_otherwise(typed, environment)
     if Payment.objects.filter(reference, environment=environment).exists():
         return reference | other if other else reference

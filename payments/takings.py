@@ -13,6 +13,7 @@ from audit.services import Actor
 from payments.models import HourTotal, Payment
 from payments.queries import day_totals_of
 from payments.services import NAIROBI
+from tenants.queue import require_current_tenant
 
 _WEEK = timedelta(days=7)
 
@@ -40,6 +41,7 @@ class Today:
     taken: Taken
     count_before: int
     amount_before: Decimal
+    was_open_before: bool  # the business was here a week ago
 
     @property
     def change_percent(self) -> int | None:
@@ -58,7 +60,8 @@ def takings_today(*, actor: Actor, environment: str, now: datetime) -> Today:
     today = now.astimezone(NAIROBI).date()
     taken = _days(actor=actor, environment=environment, first=today, last=today)
     count, amount = _until(now - _WEEK, environment=environment)
-    return Today(sum_of(taken, day=today), count, amount)
+    was_open = require_current_tenant().created_at <= now - _WEEK
+    return Today(sum_of(taken, day=today), count, amount, was_open)
 
 
 def _until(moment: datetime, *, environment: str) -> tuple[int, Decimal]:

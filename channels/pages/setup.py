@@ -1,10 +1,13 @@
 """From a practice business to a live one: five tasks, and the list of what is in the way."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+from audit.services import Actor
 from channels import setup
 from tenants.pages.edges import actor_of, for_members
 from tenants.permissions import Permission, permissions_of, require
@@ -15,9 +18,24 @@ from tenants.permissions import Permission, permissions_of, require
 def guide(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     require(actor, Permission.CHANNELS_CHANGE)
+    return render(request, "channels/setup.html", _tasks(actor))
+
+
+@for_members
+@require_safe
+def progress(request: HttpRequest) -> HttpResponse:
+    """The piece of the home page that says how far the guide is; it comes when the page is there."""
+    actor = actor_of(request)
+    require(actor, Permission.CHANNELS_CHANGE)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("setup")
+    return render(request, "channels/setup_progress.html", _tasks(actor))
+
+
+def _tasks(actor: Actor) -> dict[str, Any]:
     tasks = setup.setup_tasks(actor=actor)
-    context = {"tasks": tasks, "done": sum(task.state == setup.TaskState.DONE for task in tasks), "all": len(tasks)}
-    return render(request, "channels/setup.html", context)
+    left = [task for task in tasks if task.state != setup.TaskState.DONE]
+    return {"tasks": tasks, "next": left[0] if left else None, "done": len(tasks) - len(left), "all": len(tasks)}
 
 
 @for_members
@@ -36,5 +54,6 @@ def go_live(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("setup/", guide, name="setup"),
+    path("setup/progress/", progress, name="setup-progress"),
     path("go-live/", go_live, name="go-live"),
 ]

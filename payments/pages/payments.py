@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.ids import public_id
+from channels.mapping import known_programs
 from channels.pages.shown import shown_environment
 from channels.queries import channels_of
 from payments import quarantine, queries, reversals, takings, timeline
@@ -119,6 +120,7 @@ def payment(request: HttpRequest, payment_id: str) -> HttpResponse:
     open_reversal = _open_reversal(found)
     context = {
         "payment": found,
+        "program": known_programs().get(found.routed_to, found.routed_to),
         "told": told.html,
         "reversal": open_reversal,
         "may_ask": (found.charge is None or not found.payer_name) and may(request, Permission.MPESA_ASK),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import get_language, pgettext_lazy
+from django.utils.translation import get_language, gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 import audit.ids
@@ -92,10 +92,12 @@ def _time(machine: str, words: str) -> SafeString:
 
 @register.filter
 def phone(number: str) -> str:
-    """`0712 345 678`; what M-PESA masked stays as it came, and a hash is cut to its beginning."""
+    """`0712 345 678`; what M-PESA masked stays as it came, and of a hash stands its beginning."""
     if match := _KENYAN.fullmatch(number):
         return f"0{match[1]}{_NO_BREAK}{match[2]}{_NO_BREAK}{match[3]}"
-    return f"{number[:8]}…" if _HASH.fullmatch(number) else number
+    if _HASH.fullmatch(number):
+        return gettext("Hidden number %(start)s") % {"start": number[:8]}
+    return number
 
 
 @register.filter

@@ -93,10 +93,11 @@ def test_the_trail_says_who_made_the_link_and_what_was_changed_by_it(channel):
     answer(made)
 
     made_row, changed = AuditEntry.objects.order_by("sequence")[1:]
-    assert (made_row.action, made_row.actor_label, made_row.subject_id) == (
+    assert (made_row.action, made_row.actor_label, made_row.subject_id, made_row.subject_label) == (
         "step_link.made",
         ADMIN.label,
         str(made.link.pk),
+        "Main till (600966)",
     )
     assert made_row.after == {
         "channel": "Main till (600966)",
@@ -105,7 +106,7 @@ def test_the_trail_says_who_made_the_link_and_what_was_changed_by_it(channel):
         "until": made.link.expires_at.isoformat(),
     }
     assert (changed.action, changed.actor_kind, changed.actor_id) == ("channel.changed", "LINK", made.link.pk)
-    assert changed.actor_label == f"link for the keys of Main till, made by {ADMIN.label}"
+    assert changed.actor_label == f"Main till (600966), {ADMIN.label}"  # words would have a language
     assert (changed.actor_role, changed.address, changed.user_agent) == ("", VISITOR.address, "A phone")
     assert "consumerkey4f2a" not in str(changed.after)
 

@@ -170,6 +170,7 @@ PAGES = [
     Page("practice"),
     Page("practice-phone", asked_by_htmx=True),
     Page("practice-card", asked_by_htmx=True),
+    Page("setup-progress", roles=ADMINISTRATORS, asked_by_htmx=True),
     Page("profile"),
     Page("change-password"),
     Page("second-factor"),

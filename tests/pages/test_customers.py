@@ -75,8 +75,8 @@ def test_each_payer_stands_once_with_what_they_paid_and_whether_they_are_a_membe
     (masked,) = [row for row in rows if "2547 ***** 127" in row]
     assert masked.startswith("Grace 2547 ***** 127 Perhaps several people 10 KES 4,625.00")
     assert masked.endswith("–")
-    (hashed,) = [row for row in rows if "aaaaaaaa…" in row]
-    assert hashed.startswith("aaaaaaaa… aaaaaaaa… 10 KES 4,875.00")
+    (hashed,) = [row for row in rows if "aaaaaaaa" in row]
+    assert hashed.startswith("Hidden number aaaaaaaa Hidden number aaaaaaaa 10 KES 4,875.00")
 
 
 def test_who_paid_last_comes_first(cast, clerk):

@@ -14,7 +14,8 @@ from channels.models import ChannelRun, Environment, Problem
 from loyalty.models import AccrualRule, Member, Program
 from payments.models import Payment, PaymentRequest, PayoutBatch, PayoutPolicy
 from payments.services import PaymentReport, record_payments
-from tenants.models import InboundCallback, Role
+from tenants.hosts import forget_hosts
+from tenants.models import InboundCallback, Role, Tenant
 from tests.factories import make_channel
 from tests.pages.sent_money import make_batch, make_reversal
 from tests.practice import make_simulator_unreachable
@@ -59,6 +60,15 @@ def test_today_stands_against_the_same_day_a_week_ago(acme, rival, browser, memb
     assert "KES 1,500 2 payments A week ago by this time: KES 1,200 in 1 payment (+25 %)" in told
     assert "77.00" not in told
     assert "31.00" not in told
+
+
+def test_a_business_that_was_not_here_a_week_ago_is_not_told_of_it(acme, browser, member_of):
+    client = browser(member_of(acme, Role.USER))
+    assert "A week ago" not in words(client.get("/"))
+
+    Tenant.objects.filter(pk=acme.pk).update(created_at=timezone.now() - timedelta(days=8))
+    forget_hosts()
+    assert "A week ago nothing had come in by this time." in words(client.get("/"))
 
 
 def test_a_payment_arrives_without_reloading(acme, browser, member_of):

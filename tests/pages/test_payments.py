@@ -113,6 +113,8 @@ def known(acme, paybill, pay):
         ("?q=kamau", ["UKL0000001"]),
         ("?q=INV-7", ["UKL0000002"]),
         ("?q=vip", ["UKL0000001"]),
+        ("?q=vip-001", ["UKL0000001"]),
+        ("?q=-", []),
         ("?q=nobody", []),
         ("?since=2026-11-20", ["UKL0000003", "UKL0000002"]),
         ("?until=2026-11-19", ["UKL0000001"]),
@@ -251,6 +253,7 @@ def test_a_payment_tells_what_happened_to_it(acme, paybill, pay, browser, member
     order = ["The customer paid", "confirmation arrived", "VIP001 John earned 5 points (Loyalty).", "got an SMS"]
     assert [told.index(each) for each in order] == sorted(told.index(each) for each in order)
     assert "You earned 5 Loyalty points" in told
+    assert "Program Loyalty" in words(client.get(address(payment)))  # by its name
     assert "+5 points" in words(client.get("/payments/"))
 
 

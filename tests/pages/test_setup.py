@@ -1,5 +1,7 @@
 """The guide from practice to real payments, and what is in the way of going live."""
 
+import re
+
 import pytest
 from django.utils import timezone
 from django_tenants.utils import tenant_context
@@ -115,6 +117,22 @@ def test_the_guide_counts_its_tasks_and_leads_to_the_settings(person):
 
     assert "1 of 5 tasks is done." in page
     assert 'href="/settings/"' in page
+
+
+def test_the_home_page_tells_how_far_the_guide_is_and_what_comes_next(acme, person):
+    make_channel(acme, "600966")
+    assert 'hx-get="/setup/progress/"' in person().get("/").content.decode()
+
+    assert told(person()) == "Real payments 1 of 5 tasks is done. Next: Add a channel Setup guide"
+    live(acme)
+    assert told(person()) == "Real payments 2 of 5 tasks are done. Next: Connect Safaricom Setup guide"
+    assert person().get("/setup/progress/")["Location"] == "/setup/"
+    assert "/setup/progress/" not in person(Role.MANAGER).get("/").content.decode()
+
+
+def told(client):
+    piece = client.get("/setup/progress/", headers={"HX-Request": "true"}).content.decode()
+    return " ".join(re.sub(r"<[^>]+>", " ", piece).split())
 
 
 def test_a_refused_credential_is_named_in_the_guide_and_in_the_way(acme, person):
