@@ -121,11 +121,11 @@ def test_query_for_an_unknown_or_a_rivals_push_says_that_it_does_not_exist(paybi
 
 
 def test_query_asked_too_early_says_that_it_does_not_exist(paybill, customer):
-    paybill.change(timings={"query_hidden": 0.4})
+    paybill.change(timings={"query_hidden": 2})
     ids = paybill.push(customer).json()
 
     early = paybill.query(ids["CheckoutRequestID"])
-    time.sleep(0.45)
+    time.sleep(2.05)
     later = paybill.query(ids["CheckoutRequestID"])
 
     assert early.json()["errorMessage"] == "The transaction does not Exist"
