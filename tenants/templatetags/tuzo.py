@@ -92,12 +92,12 @@ def _time(machine: str, words: str) -> SafeString:
 
 @register.filter
 def phone(number: str) -> str:
-    """`0712 345 678`; what M-PESA masked stays as it came, and of a hash stands its beginning."""
+    """`0712 345 678`, unbroken; what M-PESA masked stays as it came, and of a hash stands its beginning."""
     if match := _KENYAN.fullmatch(number):
         return f"0{match[1]}{_NO_BREAK}{match[2]}{_NO_BREAK}{match[3]}"
     if _HASH.fullmatch(number):
         return gettext("Hidden number %(start)s") % {"start": number[:8]}
-    return number
+    return number.replace(" ", _NO_BREAK)
 
 
 @register.filter
