@@ -129,8 +129,7 @@ def change_channel(
     """
     is_only_details = environment is None and is_primary is None
     require(actor, Permission.CHANNELS_CHANGE, scope=scope_of(channel_id, details) if is_only_details else "")
-    _wait_for_others()
-    channel = lock_channel(channel_id)
+    channel = lock_to_change(channel_id)
     if environment is not None and environment != channel.environment:
         sentence = _("A channel stays in its environment. Create another channel for the other one.")
         raise EnvironmentFixed(sentence, errors={"environment": [sentence]})
@@ -248,6 +247,15 @@ def lock_channel(channel_id: UUID) -> MpesaChannel:
     if channel is None:
         raise ChannelNotFound
     return channel
+
+
+def lock_to_change(channel_id: UUID) -> MpesaChannel:
+    """Likewise, for who looks at a channel and then calls `change_channel`: in its order, so that none waits for both.
+
+    :raises ChannelNotFound: if the business has none such.
+    """
+    _wait_for_others()
+    return lock_channel(channel_id)
 
 
 def settle(channel: MpesaChannel) -> None:

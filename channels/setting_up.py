@@ -16,7 +16,7 @@ from channels.mapping import AccountMapping, known_programs, normalise
 from channels.models import MpesaChannel
 from channels.overview import channel_to_change
 from channels.presets import PRESETS, Preset, WantedProgram, make_programs
-from channels.services import change_channel, lock_channel
+from channels.services import change_channel, lock_to_change
 from tenants.errors import NotFound
 from tenants.permissions import Permission, require
 
@@ -65,7 +65,7 @@ def carry_out(*, channel_id: UUID, preset: str, actor: Actor, now: datetime) -> 
     :raises NotPermitted: for who may not make programs.
     """
     require(actor, Permission.CHANNELS_CHANGE)
-    plan = _plan(lock_channel(channel_id), preset)
+    plan = _plan(lock_to_change(channel_id), preset)
     make_programs(actor=actor, wanted=plan.new_programs)
     if plan.new_rules:
         change_channel(channel_id=channel_id, actor=actor, now=now, account_mapping=dict(plan.rules))

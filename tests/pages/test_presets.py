@@ -1,17 +1,24 @@
 """Common set-ups: shown first, made by the button alone, and made once."""
 
 import json
+import threading
+import time
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from audit.ids import public_id
 from audit.models import AuditEntry
 from audit.services import system_actor
+from channels import setting_up
 from channels.mapping import AccountMapping, check_rules
 from channels.models import MpesaChannel
-from channels.presets import PRESETS
+from channels.presets import PRESETS, make_programs
+from channels.services import change_channel
+from channels.setting_up import carry_out
 from channels.transfer import import_rows
 from loyalty.models import Program
 from loyalty.services import create_program
@@ -188,3 +195,42 @@ def test_only_who_may_change_channels_sets_them_up(acme, rival, browser, member_
     assert browser(member_of(acme)).get(at(channel, "bakery")).status_code == 404
     assert programs_of(acme) == programs_of(rival) == {}
     assert rules_of(acme, channel) == {}
+
+
+def test_a_set_up_and_another_change_of_the_channel_do_not_wait_for_each_other_for_ever(
+    committed, in_threads, actor, monkeypatch
+):
+    kilimo, is_locked = committed("kilimo"), threading.Event()
+    channel = make_channel(kilimo, "600100")
+
+    def make_programs_slowly(**given):
+        is_locked.set()
+        wait_until_somebody_waits_for_a_lock()
+        make_programs(**given)
+
+    def set_up():
+        with tenant_context(kilimo):
+            return carry_out(channel_id=channel.pk, preset="school", actor=actor(), now=timezone.now())
+
+    def rename():
+        is_locked.wait(10)
+        with tenant_context(kilimo):
+            return change_channel(channel_id=channel.pk, name="Fees", actor=actor(), now=timezone.now())
+
+    monkeypatch.setattr(setting_up, "make_programs", make_programs_slowly)
+    plan, renamed = in_threads(set_up, rename)
+
+    assert isinstance(plan, setting_up.Plan)
+    assert (renamed.name, renamed.account_mapping) == ("Fees", dict(plan.rules))
+
+
+def wait_until_somebody_waits_for_a_lock():
+    for _time in range(200):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("Nobody waits.")
