@@ -116,6 +116,33 @@ def check_rules(rules: object, known_programs: Collection[str]) -> list[str]:
     return sentences
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What becomes of one rule: the program that it names before and after; "" where there is no such rule."""
+
+    rule: str
+    before: str
+    after: str
+
+
+def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[Difference]:
+    """What makes other rules of these, in the alphabet's order."""
+    found = (Difference(rule, before.get(rule, ""), after.get(rule, "")) for rule in sorted({**before, **after}))
+    return [difference for difference in found if difference.before != difference.after]
+
+
+def with_changes_of(theirs: Mapping[str, str], *, since: Mapping[str, str], to: Mapping[str, str]) -> dict[str, str]:
+    """Make in `to` the changes that made `theirs` of `since`; where both changed a rule, `to` has its way."""
+    theirs_by, since_by, to_by = (
+        {_pattern(rule): (rule, program) for rule, program in rules.items()} for rules in (theirs, since, to)
+    )
+    chosen = (
+        (theirs_by if to_by.get(pattern) == since_by.get(pattern) else to_by).get(pattern)
+        for pattern in {**to_by, **theirs_by}
+    )
+    return dict(written for written in chosen if written)
+
+
 def _problem(rule: object, program: object, known_programs: Collection[str]) -> str:
     if not isinstance(rule, str) or not isinstance(program, str):
         return _("Rule %(rule)s: both sides are text.") % {"rule": _shown(rule)}

@@ -320,6 +320,25 @@ class Problem(models.Model):
         return "closed" if self.closed_at else "dismissed" if self.dismissed_at else "open"
 
 
+class RuleDraft(models.Model):
+    """Rules that are to come into force on a channel, when somebody says so: see `channels.rule_drafts`.
+
+    One of each channel, changed by all who may change the channel, and gone when it is published or dropped.
+    """
+
+    id = UUIDv7Field(primary_key=True)
+    channel = models.OneToOneField(MpesaChannel, models.CASCADE, related_name="rule_draft")
+    rules = models.JSONField(default=dict)
+    based_on = models.JSONField(default=dict)  # what was in force when whoever made the draft saw it
+    begun_by = models.CharField(max_length=254)  # as the trail names them
+    begun_at = models.DateTimeField()
+    changed_by = models.CharField(max_length=254)
+    changed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"draft of {self.begun_by}"
+
+
 class KeptDraft(models.Model):
     """Something that was checked and is not made yet, for an hour: see `channels.kept_drafts`."""
 

@@ -1,5 +1,6 @@
 """What doors show of channels. Nothing here needs a secret, so all of it works while a key is missing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,5 +87,9 @@ def try_mapping(
     channel = read_channel(channel_id=channel_id, actor=actor)
     if rules is not None and (problems := check_rules(rules, known_programs())):
         raise Invalid(_("These rules can't be used."), errors={"account_mapping": problems})
-    mapping = AccountMapping(channel.account_mapping if rules is None else rules)
+    return trial_of(channel.account_mapping if rules is None else rules, account_reference)
+
+
+def trial_of(rules: Mapping[str, str], account_reference: str) -> MappingTrial:
+    mapping = AccountMapping(rules)
     return MappingTrial(mapping.route(account_reference), list(mapping.consider(account_reference)))

@@ -151,6 +151,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='RuleDraft',
+            fields=[
+                ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('rules', models.JSONField(default=dict)),
+                ('based_on', models.JSONField(default=dict)),
+                ('begun_by', models.CharField(max_length=254)),
+                ('begun_at', models.DateTimeField()),
+                ('changed_by', models.CharField(max_length=254)),
+                ('changed_at', models.DateTimeField()),
+                ('channel', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='rule_draft', to='channels.mpesachannel')),
+            ],
+        ),
+        migrations.CreateModel(
             name='StepLink',
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),

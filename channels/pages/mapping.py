@@ -1,7 +1,8 @@
-"""The account-mapping editor. What is changed is a draft, kept in the person's session with what it would do to real
-payments beside it, until they save it."""
+"""The account-mapping editor. What is changed is a draft, shared by all who may change the channel and shown with what
+it would do to real payments, until somebody puts it in force. Each form says by `seen` what its page showed."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -13,17 +14,14 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from channels import overview, previews, queries, rule_history, services
+from channels import previews, queries, rule_drafts, rule_history
 from channels.forms.mapping import ImportForm, RuleForm
-from channels.mapping import check_rules, known_programs
-from channels.models import MpesaChannel
+from channels.mapping import known_programs
 from channels.presets import PRESETS
-from tenants.errors import DomainError, Invalid
+from tenants.errors import Conflict, Invalid
 from tenants.pages.edges import actor_of, for_members
 from tenants.permissions import Permission, permissions_of
 from tenants.serializer_fields import id_in_url
-
-_IN_SESSION = "account-mapping"
 
 
 @for_members
@@ -37,80 +35,81 @@ def mapping(request: HttpRequest, channel_id: str) -> HttpResponse:
 @require_POST
 def set_rule(request: HttpRequest, channel_id: str) -> HttpResponse:
     """Into the draft: a new rule, or another one in place of `replaces`."""
-    channel = _channel(request, channel_id)
     form = RuleForm(request.POST, programs=known_programs())
     if form.is_valid():
-        rules = dict(_present(request, channel))
-        rules.pop(form.cleaned_data["replaces"], None)
-        rules[form.written] = form.cleaned_data["program"]
-        if _keep(request, channel, rules, form):
+        try:
+            rule_drafts.set_rule(
+                channel_id=id_in_url("ch", channel_id),
+                seen=_seen(request),
+                rule=form.written,
+                program=form.cleaned_data["program"],
+                replaces=form.cleaned_data["replaces"],
+                actor=actor_of(request),
+                now=timezone.now(),
+            )
+        except (Conflict, Invalid) as refusal:
+            form.refuse(refusal, rename={"account_mapping": "rule"})
+        else:
             return redirect("channel-mapping", channel_id)
     return _page(request, channel_id, rule_form=form)
 
 
 @for_members
 @require_POST
-def remove_rule(request: HttpRequest, channel_id: str) -> HttpResponse:
-    channel = _channel(request, channel_id)
-    rules = dict(_present(request, channel))
-    rules.pop(request.POST.get("rule", ""), None)
-    if not _keep(request, channel, rules):
-        messages.error(request, _("These rules can't be used any more: a program that they name is gone."))
-    return redirect("channel-mapping", channel_id)
+def import_rules(request: HttpRequest, channel_id: str) -> HttpResponse:
+    """A file of rules becomes the draft."""
+    form = ImportForm(request.POST, request.FILES)
+    if form.is_valid():
+        try:
+            rule_drafts.replace_rules(
+                channel_id=id_in_url("ch", channel_id),
+                seen=_seen(request),
+                rules=form.cleaned_data["rules"],
+                actor=actor_of(request),
+                now=timezone.now(),
+            )
+        except (Conflict, Invalid) as refusal:
+            form.refuse(refusal, rename={"account_mapping": "file"})
+        else:
+            messages.info(request, _("The file is read into the draft. Look at it, then put it in force."))
+            return redirect("channel-mapping", channel_id)
+    return _page(request, channel_id, import_form=form)
 
 
 @for_members
 @require_POST
-def import_rules(request: HttpRequest, channel_id: str) -> HttpResponse:
-    """A file of rules becomes the draft."""
-    channel = _channel(request, channel_id)
-    form = ImportForm(request.POST, request.FILES)
-    if form.is_valid() and _keep(request, channel, form.cleaned_data["rules"], form):
-        messages.info(request, _("The file is read. Look at it, then save."))
-        return redirect("channel-mapping", channel_id)
-    return _page(request, channel_id, import_form=form)
+def remove_rule(request: HttpRequest, channel_id: str) -> HttpResponse:
+    return _press(request, channel_id, rule_drafts.remove_rule, rule=request.POST.get("rule", ""), now=timezone.now())
 
 
 @for_members
 @require_POST
 def restore(request: HttpRequest, channel_id: str) -> HttpResponse:
     """Rules that were in force before become the draft."""
-    channel = _channel(request, channel_id)
+    done = _("The earlier rules are the draft now. Look at it, then put it in force.")
     key = id_in_url("aud", request.POST.get("entry", ""))
-    earlier = rule_history.rules_before(channel_id=channel.pk, key=key, actor=actor_of(request))
-    if _keep(request, channel, earlier.rules):
-        messages.info(request, _("The earlier rules are your draft. Look at it, then put them in force."))
-    else:
-        messages.error(request, _("These rules can't be used any more: a program that they name is gone."))
-    return redirect("channel-mapping", channel_id)
+    return _press(request, channel_id, rule_drafts.restore_rules, done, key=key, now=timezone.now())
+
+
+@for_members
+@require_POST
+def take_over(request: HttpRequest, channel_id: str) -> HttpResponse:
+    """What others have put in force comes into the draft."""
+    done = _("The changes are in the draft now. Look at it, then put it in force.")
+    return _press(request, channel_id, rule_drafts.take_over_changes, done, now=timezone.now())
 
 
 @for_members
 @require_POST
 def save(request: HttpRequest, channel_id: str) -> HttpResponse:
-    channel = _channel(request, channel_id)
-    draft = _draft(request, channel)
-    if draft is None:
-        messages.info(request, _("There is nothing to save."))
-        return redirect("channel-mapping", channel_id)
-    if _drafts(request)[channel.pk.hex]["instead_of"] != channel.account_mapping:
-        _keep(request, channel, draft)
-        messages.warning(
-            request, _("Somebody else changed the rules meanwhile. Look at what your draft does to theirs.")
-        )
-        return redirect("channel-mapping", channel_id)
-    services.change_channel(channel_id=channel.pk, account_mapping=draft, actor=actor_of(request), now=timezone.now())
-    _drop(request, channel)
-    messages.success(request, _("The new rules are in force. Payments from now on go by them."))
-    return redirect("channel-mapping", channel_id)
+    done = _("The new rules are in force. Payments from now on go by them.")
+    return _press(request, channel_id, rule_drafts.publish_draft, done, now=timezone.now())
 
 
 @for_members
 @require_POST
 def discard(request: HttpRequest, channel_id: str) -> HttpResponse:
-    _drop(request, _channel(request, channel_id))
-    messages.info(request, _("Your changes are dropped."))
-    return redirect("channel-mapping", channel_id)
+    return _press(request, channel_id, rule_drafts.drop_draft, _("The draft is dropped."))
 
 
 @for_members
@@ -126,6 +125,24 @@ def export(request: HttpRequest, channel_id: str) -> HttpResponse:
     )
 
 
+def _seen(request: HttpRequest) -> str:
+    return request.POST.get("seen", "")
+
+
+def _press(
+    request: HttpRequest, channel_id: str, change: Callable[..., None], done: str = "", **given: Any
+) -> HttpResponse:
+    """What a single button does, and back to the rules as they stand then."""
+    try:
+        change(channel_id=id_in_url("ch", channel_id), seen=_seen(request), actor=actor_of(request), **given)
+    except (Conflict, Invalid) as refusal:
+        messages.warning(request, " ".join([refusal.detail, *refusal.errors.get("account_mapping", [])]))
+    else:
+        if done:
+            messages.success(request, done)
+    return redirect("channel-mapping", channel_id)
+
+
 def _page(
     request: HttpRequest,
     channel_id: str,
@@ -134,35 +151,26 @@ def _page(
     import_form: ImportForm | None = None,
 ) -> HttpResponse:
     actor = actor_of(request)
-    channel = queries.read_channel(channel_id=id_in_url("ch", channel_id), actor=actor)
-    draft = _draft(request, channel)
-    tried = request.GET.get("try")
-    try:
-        trial = queries.try_mapping(channel_id=channel.pk, account_reference=tried or "", rules=draft, actor=actor)
-    except Invalid:  # a program of the draft is gone
-        _drop(request, channel)
-        draft = None
-        trial = queries.try_mapping(channel_id=channel.pk, account_reference=tried or "", actor=actor)
-    programs = known_programs()
-    changed = request.GET.get("change", "")
-    rules = _present(request, channel)
-    if rule_form is None:
-        start = {"rule": changed, "replaces": changed, "program": rules[changed]} if changed in rules else {}
-        rule_form = RuleForm(programs=programs, initial=start)
+    editing = rule_drafts.editing_of(channel_id=id_in_url("ch", channel_id), actor=actor)
+    channel = editing.channel
     may_change = Permission.CHANNELS_CHANGE in permissions_of(actor)
+    tried, changed = request.GET.get("try"), request.GET.get("change", "")
+    if rule_form is None:
+        start = {"rule": changed, "replaces": changed, "program": editing.rules.get(changed)}
+        rule_form = RuleForm(programs=editing.programs, initial=start if changed in editing.rules else {})
     context = {
         "channel": channel,
+        "editing": editing,
         "form": import_form if import_form and import_form.errors else rule_form,
         "rule_form": rule_form,
         "import_form": import_form or ImportForm(),
-        "changed": changed if changed in rules else "",
-        "trial": trial,
+        "changed": changed if changed in editing.rules else "",
+        "trial": queries.trial_of(editing.rules, tried or ""),
         "tried": tried,
-        "programs": programs,
-        "draft": draft,
-        "preview": draft is not None
-        and may_change
-        and previews.preview_rules(channel_id=channel.pk, rules=draft, actor=actor),
+        "programs": editing.programs,
+        "preview": editing.draft
+        and not editing.problems
+        and previews.preview_rules(channel_id=channel.pk, rules=editing.rules, actor=actor),
         "earlier": may_change and rule_history.earlier_rules(channel_id=channel.pk, actor=actor),
         "may_change": may_change,
         "presets": PRESETS,
@@ -171,55 +179,13 @@ def _page(
     return render(request, "channels/mapping.html", context, status=status)
 
 
-def _channel(request: HttpRequest, channel_id: str) -> MpesaChannel:
-    return overview.channel_to_change(channel_id=id_in_url("ch", channel_id), actor=actor_of(request))
-
-
-def _draft(request: HttpRequest, channel: MpesaChannel) -> dict[str, str] | None:
-    draft = _drafts(request).get(channel.pk.hex)
-    return draft["rules"] if draft else None
-
-
-def _drafts(request: HttpRequest) -> dict[str, dict[str, dict[str, str]]]:
-    """By channel: the rules of the draft, and those that were in force when it was made."""
-    drafts: dict[str, dict[str, dict[str, str]]] = request.session.get(_IN_SESSION, {})
-    return drafts
-
-
-def _present(request: HttpRequest, channel: MpesaChannel) -> dict[str, str]:
-    """The draft, or what is in force where there is none."""
-    draft = _draft(request, channel)
-    return channel.account_mapping if draft is None else draft
-
-
-def _keep(
-    request: HttpRequest, channel: MpesaChannel, rules: dict[str, Any], form: RuleForm | ImportForm | None = None
-) -> bool:
-    """Make these rules the draft, if they can be used; what is in force already is none."""
-    if wrong := check_rules(rules, known_programs()):
-        if form is not None:
-            form.refuse(DomainError("", errors={"rule" if isinstance(form, RuleForm) else "file": wrong}))
-        return False
-    if rules == channel.account_mapping:
-        _drop(request, channel)
-    else:
-        draft = {"rules": rules, "instead_of": channel.account_mapping}
-        request.session[_IN_SESSION] = _drafts(request) | {channel.pk.hex: draft}
-    return True
-
-
-def _drop(request: HttpRequest, channel: MpesaChannel) -> None:
-    drafts = dict(_drafts(request))
-    if drafts.pop(channel.pk.hex, None) is not None:
-        request.session[_IN_SESSION] = drafts
-
-
 urlpatterns = [
     path("channels/<str:channel_id>/rules/", mapping, name="channel-mapping"),
     path("channels/<str:channel_id>/rules/set/", set_rule, name="channel-rule-set"),
     path("channels/<str:channel_id>/rules/remove/", remove_rule, name="channel-rule-remove"),
     path("channels/<str:channel_id>/rules/import/", import_rules, name="channel-rules-import"),
     path("channels/<str:channel_id>/rules/restore/", restore, name="channel-rules-restore"),
+    path("channels/<str:channel_id>/rules/take-over/", take_over, name="channel-rules-take-over"),
     path("channels/<str:channel_id>/rules/save/", save, name="channel-rules-save"),
     path("channels/<str:channel_id>/rules/discard/", discard, name="channel-rules-discard"),
     path("channels/<str:channel_id>/rules.json", export, name="channel-rules-export"),

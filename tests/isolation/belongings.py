@@ -22,6 +22,7 @@ from channels.models import (
     KeptDraft,
     MpesaChannel,
     Problem,
+    RuleDraft,
     SmsMessage,
     StepLink,
 )
@@ -210,6 +211,7 @@ class Belongings:
             ChannelRun.objects.create(
                 channel=channel, kind=ChannelRun.Kind.VERIFY, status=ChannelRun.Status.PENDING, created_at=now
             ),
+            RuleDraft.objects.create(channel=channel, begun_by="x", begun_at=now, changed_by="x", changed_at=now),
             StepLink.objects.create(
                 channel=channel,
                 credential=Credential.KEYS,

@@ -19,7 +19,8 @@ from django.http import HttpResponse
 from django.test import Client
 
 from audit.ids import public_id
-from channels.models import ChannelRun, MpesaChannel, Problem, StepLink
+from channels.models import ChannelRun, MpesaChannel, Problem, RuleDraft, StepLink
+from channels.rule_drafts import Editing
 from loyalty.models import Member, Program, Reward
 from payments.models import (
     AllowedReceiver,
@@ -184,6 +185,7 @@ def fields(acmes: Belongings, rivals: Belongings) -> dict[str, object]:
         "refresh": issue_tokens(other)["refresh"],
         "account_reference": rivals[Member].code,
         "account_mapping": {"default": rivals[Program].code},
+        "seen": Editing(rivals[MpesaChannel], rivals[RuleDraft], {}).mark,
         "password": "not the pass phrase",
         "business_name": "Thief",
         "business_type": "other",

@@ -305,6 +305,7 @@ NOT_PAGES = {
     "channel-rule-remove",
     "channel-rules-import",
     "channel-rules-restore",
+    "channel-rules-take-over",
     "channel-rules-save",
     "channel-rules-discard",
     "channel-rules-export",

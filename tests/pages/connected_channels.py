@@ -10,7 +10,7 @@ from django_tenants.utils import tenant_context
 
 from audit.ids import new_id
 from channels.links import LINK_LASTS
-from channels.models import ChannelRun, Credential, Environment, MpesaChannel, Problem, StepLink
+from channels.models import ChannelRun, Credential, Environment, MpesaChannel, Problem, RuleDraft, StepLink
 from channels.steps import STEPS
 from tenants.models import Tenant
 from tenants.routes import hash_token
@@ -80,6 +80,15 @@ def furnish_channels(tenant: Tenant) -> ConnectedChannel:
             )
             return token
 
+        RuleDraft.objects.create(
+            channel=channel,
+            rules={"default": "vip", "GOLD*": "vip"},
+            based_on={"default": "vip"},
+            begun_by="wanjiku@acme.example",
+            begun_at=now - timedelta(days=1),
+            changed_by="otieno@acme.example",
+            changed_at=now,
+        )
         proved = run("PROVE_KEYS", "DONE", steps[1:2], finished_at=now, proved=["consumer_key", "consumer_secret"])
         to_come = [entry(step["key"], "waiting") for step in steps[1:]]
         failed = [steps[0], entry("access_token", "failed", **refused), *to_come[1:]]

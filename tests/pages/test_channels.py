@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from audit.ids import public_id
-from channels import mapping
+from channels import mapping, services
 from channels.daraja.errors import DarajaRejected, DarajaTimeout, DarajaUnavailable, Reason
 from channels.models import ChannelRun, Environment, MpesaChannel, Problem
 from channels.steps import refused
@@ -578,6 +578,15 @@ def pay(acme, channel, *references):
             )
 
 
+def seen_by(client, channel):
+    return re.search(r'name="seen" value="(\w+)"', text_of(client.get(at(channel, "rules/"))))[1]
+
+
+def press(client, channel, button, given=()):
+    """What somebody does who has the page before them as it is now."""
+    return client.post(at(channel, f"rules/{button}/"), dict(given) | {"seen": seen_by(client, channel)})
+
+
 @pytest.mark.usefixtures("_programs")
 def test_trying_a_reference_names_the_rule_that_wins(acme, person):
     channel = make_channel(acme, "600100", account_mapping={"default": "loyalty", "VIP*": "vip"})
@@ -596,15 +605,16 @@ def test_a_rule_is_a_draft_with_its_effect_until_it_is_saved(acme, person):
     pay(acme, channel, "GOLD1", "gold-2", "TABLE 7", "")
     owner = person()
 
-    owner.post(at(channel, "rules/set/"), {"how": "begins", "rule": "gold", "program": "vip"})
+    press(owner, channel, "set", {"how": "begins", "rule": "gold", "program": "vip"})
     page = text_of(owner.get(at(channel, "rules/")))
     assert "These rules are a draft" in page
     assert "Of the last 4 payments 2 would go elsewhere:" in page
     assert "2: Loyalty → VIP guests (gold-2, GOLD1…)" in page
     assert fresh(acme, channel).account_mapping == {"default": "loyalty"}
-    assert "These rules are a draft" not in text_of(person().get(at(channel, "rules/")))  # it is this person's
+    assert "These rules are a draft" in text_of(person().get(at(channel, "rules/")))  # another phone, another person
+    assert "These rules are a draft" not in text_of(person(Role.USER).get(at(channel, "rules/")))
 
-    owner.post(at(channel, "rules/save/"))
+    press(owner, channel, "save")
     assert fresh(acme, channel).account_mapping == {"default": "loyalty", "gold*": "vip"}
     assert "These rules are a draft" not in text_of(owner.get(at(channel, "rules/")))
 
@@ -624,8 +634,8 @@ def test_rules_are_said_in_words(acme, person, how, rule, written):
     channel = make_channel(acme, "600100")
     owner = person()
 
-    owner.post(at(channel, "rules/set/"), {"how": how, "rule": rule, "program": "vip"})
-    owner.post(at(channel, "rules/save/"))
+    press(owner, channel, "set", {"how": how, "rule": rule, "program": "vip"})
+    press(owner, channel, "save")
 
     assert fresh(acme, channel).account_mapping == {written: "vip"}
 
@@ -637,13 +647,13 @@ def test_a_rule_is_changed_and_removed_and_changes_are_dropped(acme, person):
     assert 'value="VIP*"' in text_of(owner.get(at(channel, "rules/?change=VIP*")))
 
     given = {"how": "fits", "rule": "VIP?", "program": "vip", "replaces": "VIP*"}
-    owner.post(at(channel, "rules/set/"), given)
+    press(owner, channel, "set", given)
     assert "fits VIP?" in text_of(owner.get(at(channel, "rules/")))
-    owner.post(at(channel, "rules/discard/"))
+    press(owner, channel, "discard")
     assert "begins with VIP" in text_of(owner.get(at(channel, "rules/")))
     for rule in ("VIP*", "default"):
-        owner.post(at(channel, "rules/remove/"), {"rule": rule})
-    owner.post(at(channel, "rules/save/"))
+        press(owner, channel, "remove", {"rule": rule})
+    press(owner, channel, "save")
 
     assert fresh(acme, channel).account_mapping == {}
 
@@ -653,8 +663,8 @@ def test_a_rule_that_can_not_be_used_is_said_beside_its_field(acme, person):
     channel = make_channel(acme, "600100", account_mapping={"VIP*": "vip"})
     owner = person()
 
-    empty = owner.post(at(channel, "rules/set/"), {"how": "is", "rule": "", "program": "vip"})
-    same = owner.post(at(channel, "rules/set/"), {"how": "begins", "rule": "v i p", "program": "loyalty"})
+    empty = press(owner, channel, "set", {"how": "is", "rule": "", "program": "vip"})
+    same = press(owner, channel, "set", {"how": "begins", "rule": "v i p", "program": "loyalty"})
 
     assert "Enter what the account number is compared with, like VIP." in text_of(empty)
     assert "are the same rule" in text_of(same)
@@ -671,8 +681,8 @@ def test_rules_travel_as_a_file(acme, person):
     exported = owner.get(at(channel, "rules.json"))
     assert json.loads(exported.content) == {"default": "loyalty", "VIP*": "vip"}
     assert exported["Content-Disposition"] == 'attachment; filename="rules-paybill-600100.json"'
-    owner.post(at(other, "rules/import/"), {"file": io.BytesIO(exported.content)})
-    owner.post(at(other, "rules/save/"))
+    press(owner, other, "import", {"file": io.BytesIO(exported.content)})
+    press(owner, other, "save")
 
     assert fresh(acme, other).account_mapping == {"default": "loyalty", "VIP*": "vip"}
 
@@ -690,47 +700,79 @@ def test_a_file_that_can_not_be_used_changes_nothing(acme, person, content, sent
     channel = make_channel(acme, "600100", account_mapping={"default": "loyalty"})
     owner = person()
 
-    answer = owner.post(at(channel, "rules/import/"), {"file": io.BytesIO(content)})
+    answer = press(owner, channel, "import", {"file": io.BytesIO(content)})
 
     assert answer.status_code in {400, 422}
     assert sentence in text_of(answer)
-    owner.post(at(channel, "rules/save/"))
+    press(owner, channel, "save")
     assert fresh(acme, channel).account_mapping == {"default": "loyalty"}
 
 
 @pytest.mark.usefixtures("_programs")
-def test_a_draft_does_not_undo_what_somebody_else_saved_meanwhile(acme, person):
+def test_a_page_that_is_out_of_date_changes_nothing_and_keeps_what_was_entered(acme, person):
     channel = make_channel(acme, "600100")
     first, second = person(), person()
-    first.post(at(channel, "rules/set/"), {"how": "begins", "rule": "A", "program": "vip"})
-    second.post(at(channel, "rules/set/"), {"how": "begins", "rule": "B", "program": "vip"})
-    second.post(at(channel, "rules/save/"))
+    seen = seen_by(first, channel)
+    press(second, channel, "set", {"how": "begins", "rule": "B", "program": "vip"})
 
-    answer = first.post(at(channel, "rules/save/"), follow=True)
-    assert "Somebody else changed the rules meanwhile." in text_of(answer)
-    assert fresh(acme, channel).account_mapping == {"B*": "vip"}
-    first.post(at(channel, "rules/save/"))  # having seen it
-    assert fresh(acme, channel).account_mapping == {"A*": "vip"}
+    given = {"how": "begins", "rule": "A", "program": "vip"}
+    answer = first.post(at(channel, "rules/set/"), given | {"seen": seen})
+    assert answer.status_code == 409
+    assert "The rules or their draft were changed meanwhile, so nothing was done." in text_of(answer)
+    assert "New: begins with B → VIP guests" in text_of(answer)
+    assert 'value="A"' in text_of(answer)
+    answer = first.post(at(channel, "rules/save/"), {"seen": seen}, follow=True)
+    assert "were changed meanwhile, so nothing was done." in text_of(answer)
+    assert fresh(acme, channel).account_mapping == {}
+
+    press(first, channel, "set", given)  # having seen it
+    press(first, channel, "save")
+    assert fresh(acme, channel).account_mapping == {"A*": "vip", "B*": "vip"}
+    answer = second.post(at(channel, "rules/discard/"), {"seen": seen}, follow=True)
+    assert "There is no draft any more: it was put in force or dropped." in text_of(answer)
+
+
+@pytest.mark.usefixtures("_programs")
+def test_rules_that_came_into_force_beneath_a_draft_are_shown_and_taken_over(acme, person, actor):
+    channel = make_channel(acme, "600100", account_mapping={"default": "loyalty"})
+    owner, colleague = person(), actor()
+    press(owner, channel, "set", {"how": "begins", "rule": "A", "program": "vip"})
+    with tenant_context(acme):
+        rules = {"default": "vip", "B*": "loyalty"}
+        services.change_channel(channel_id=channel.pk, account_mapping=rules, actor=colleague, now=timezone.now())
+
+    page = text_of(owner.get(at(channel, "rules/")))
+    assert "Other rules were put in force after this draft was begun" in page
+    assert f"{colleague.label} did so last:" in page
+    assert "<li>is anything else: Loyalty → VIP guests</li>" in page  # what they changed
+    assert "<li>Gone: begins with B → Loyalty</li>" in page  # what the draft would undo
+    assert "Put the draft in force as it is" in page
+    press(owner, channel, "take-over")
+    page = text_of(owner.get(at(channel, "rules/")))
+    assert "Other rules were put in force" not in page
+    press(owner, channel, "save")
+
+    assert fresh(acme, channel).account_mapping == {"default": "vip", "A*": "vip", "B*": "loyalty"}
 
 
 @pytest.mark.usefixtures("_programs")
 def test_earlier_rules_are_shown_and_taken_back(acme, rival, person, browser, member_of):
     channel = make_channel(acme, "600100", account_mapping={"default": "loyalty"})
     owner = person()
-    owner.post(at(channel, "rules/set/"), {"how": "other", "rule": "", "program": "vip"})
-    owner.post(at(channel, "rules/save/"))
+    press(owner, channel, "set", {"how": "other", "rule": "", "program": "vip"})
+    press(owner, channel, "save")
 
     page = text_of(owner.get(at(channel, "rules/")))
     assert "<li>is anything else → Loyalty</li>" in page
     entry = re.search(r'name="entry" value="(aud_\w+)"', page)[1]
     assert "Earlier rules" not in text_of(person(Role.USER).get(at(channel, "rules/")))
     assert browser(member_of(rival)).post(at(channel, "rules/restore/"), {"entry": entry}).status_code == 404
-    owner.post(at(channel, "rules/restore/"), {"entry": entry})
+    press(owner, channel, "restore", {"entry": entry})
     assert fresh(acme, channel).account_mapping == {"default": "vip"}
-    owner.post(at(channel, "rules/save/"))
+    press(owner, channel, "save")
 
     assert fresh(acme, channel).account_mapping == {"default": "loyalty"}
-    assert owner.post(at(channel, "rules/restore/"), {"entry": "aud_nonsense"}).status_code == 404
+    assert press(owner, channel, "restore", {"entry": "aud_nonsense"}).status_code == 404
 
 
 # -- Codes and files --------------------------------------------------------------------------------------------------
