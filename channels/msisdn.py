@@ -58,6 +58,11 @@ def masks(msisdn: str) -> list[str]:
     ]
 
 
+def spellings(msisdn: str) -> list[str]:
+    """Every way in which M-PESA may name a whole number: plain, hashed, masked."""
+    return [msisdn, sha256_hex(msisdn), *masks(msisdn)]
+
+
 def sha256_hex(msisdn: str) -> str:
     """Hash the 12 digits, lower-case hex, as C2B version 1 is presumed to (section 8).
 

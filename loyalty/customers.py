@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 
 from audit.services import Actor
 from channels.models import SmsMessage
-from channels.msisdn import InvalidPhoneNumber, is_plain, normalise, sha256_hex
+from channels.msisdn import InvalidPhoneNumber, is_plain, normalise, sha256_hex, spellings
 from loyalty.members import members_of
 from loyalty.models import Member, PaymentOutcome, Program
 from loyalty.queries import find_members
@@ -19,7 +19,6 @@ from payments.payers import (
     newest_of_each_payer,
     newest_of_payers,
     payments_like,
-    spellings_of,
     totals_of,
 )
 from tenants.permissions import Permission, require
@@ -67,7 +66,7 @@ def find_payers(*, actor: Actor, environment: str, text: str = "") -> QuerySet[P
     require(actor, Permission.LOYALTY_READ)
     typed = " ".join(text.split())
     try:
-        return newest_of_payers(actor=actor, environment=environment, payers=spellings_of(normalise(typed)))
+        return newest_of_payers(actor=actor, environment=environment, payers=spellings(normalise(typed)))
     except InvalidPhoneNumber:
         pass
     rows = newest_of_each_payer(actor=actor, environment=environment)
@@ -75,7 +74,7 @@ def find_payers(*, actor: Actor, environment: str, text: str = "") -> QuerySet[P
         return rows
     members = find_members(actor=actor, environment=environment, text=typed).exclude(phone_number="")
     numbers = members.values_list("phone_number", flat=True).order_by("-pk")[:_MEMBERS_LOOKED_UP]
-    payers = [spelling for number in numbers for spelling in spellings_of(number) if not is_shared(spelling)]
+    payers = [spelling for number in numbers for spelling in (number, sha256_hex(number))]
     matches = Q(payer__in=payers)
     matches |= Q(payer_name__contains=typed.upper()) | Q(payer_name__contains=typed.title())
     digits = "".join(filter(str.isdigit, typed)).removeprefix("254").lstrip("0")

@@ -13,7 +13,6 @@ from django.db import connection
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from audit.services import Actor
-from channels.msisdn import mask, sha256_hex
 from payments.models import Payment
 from payments.queries import payments_of, read_payment
 from tenants.permissions import Permission, require
@@ -86,17 +85,6 @@ def totals_of(*, actor: Actor, environment: str, payers: Collection[str]) -> dic
             payer: PayerTotal(payments, amount, has_more=payments == COUNTED)
             for payer, payments, amount in cursor.fetchall()
         }
-
-
-def spellings_of(msisdn: str) -> list[str]:
-    """Every way in which M-PESA may name a number: plain, hashed, and masked as it has been seen to mask."""
-    return [
-        msisdn,
-        sha256_hex(msisdn),
-        f"{msisdn[:4]} ***** {msisdn[-3:]}",
-        f"{msisdn[:5]}****{msisdn[-3:]}",
-        mask(msisdn),
-    ]
 
 
 def is_shared(payer: str) -> bool:

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from audit.services import Actor
 from channels import mapping
-from channels.msisdn import InvalidPhoneNumber, masks, normalise, sha256_hex
+from channels.msisdn import InvalidPhoneNumber, normalise, spellings
 from payments.models import Payment
 from payments.queries import payments_of
 from payments.services import NAIROBI
@@ -143,7 +143,7 @@ def _payers(msisdn: str, environment: str) -> list[str]:
     """The ways in which payers of that number came: plain, hashed, masked. Asked one by one, each of the index: for a
     long list of which few exist PostgreSQL would rather read the newest payments."""
     with connection.cursor() as cursor:
-        cursor.execute(_PAYERS_THAT_ARE, [[msisdn, sha256_hex(msisdn), *masks(msisdn)], environment])
+        cursor.execute(_PAYERS_THAT_ARE, [spellings(msisdn), environment])
         return [payer for (payer,) in cursor.fetchall()]
 
 

@@ -132,6 +132,16 @@ def test_customers_are_found_by_phone_name_and_code(clerk, text, found):
     assert ("No customer fits" in text_of(page)) is not bool(found)
 
 
+@pytest.mark.parametrize("payer", ["2547 ***** 999", "254******999", "25471****999", "2547****999", "254712*****999"])
+def test_whoever_was_masked_is_found_by_the_whole_number_however_m_pesa_did_it(cast, clerk, payer):
+    pay(cast.tenant, payer, name="WANJA")
+    pay(cast.tenant, payer, environment="SANDBOX")
+
+    (row,) = rows_of(clerk.get("/customers/", {"q": "0712 345 999"}))
+
+    assert row.startswith(f"Wanja {payer} Perhaps several people 1 KES 100.00")
+
+
 def test_a_member_is_known_by_the_hash_of_their_number_too(cast):
     pay(cast.tenant, sha256_hex(PHONE), amount=50)
 
