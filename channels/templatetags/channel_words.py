@@ -59,7 +59,7 @@ _WHO = {
 }
 
 
-@register.inclusion_tag("channels/badge.html")
+@register.inclusion_tag("parts/badge.html")
 def channel_status(channel: MpesaChannel, problems: int = 0) -> dict[str, Any]:
     """The badge of a channel; one that is active and has open problems needs somebody."""
     if channel.status == Status.ACTIVE and problems:
@@ -68,7 +68,7 @@ def channel_status(channel: MpesaChannel, problems: int = 0) -> dict[str, Any]:
     return {"look": look, "word": word}
 
 
-@register.inclusion_tag("channels/badge.html")
+@register.inclusion_tag("parts/badge.html")
 def run_status(run: ChannelRun) -> dict[str, Any]:
     look, word = _OUTCOMES[ChannelRun.Status(run.status)]
     return {"look": look, "word": word}

@@ -18,7 +18,7 @@ from payments.invoice_words import do_now_about, meaning_of, timeline_of_invoice
 from payments.models import Invoice
 from payments.pages.showing import may
 from payments.services import NAIROBI
-from payments.templatetags.agreement_words import INVOICES
+from payments.templatetags.payment_words import BADGES
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members, user_of, words_in
 from tenants.pages.lists import newest_first
@@ -39,7 +39,7 @@ def all_invoices(request: HttpRequest) -> HttpResponse:
     today = timezone.localdate(timezone=NAIROBI)
     rows = invoices.invoices_like(actor=actor, environment=environment, words=words, state=state.upper(), today=today)
     channels = invoices.billing_channels(actor=actor, environment=environment)
-    states = [(status.value, str(word)) for status, (_look, word) in INVOICES.items()]
+    states = [(status, str(word)) for status, (_look, word) in BADGES[Invoice].items()]
     states.insert(3, (invoices.OVERDUE, _("Overdue")))
     context = {
         "page": newest_first(request, rows),

@@ -18,7 +18,7 @@ from payments.forms.standing_orders import StandingOrderForm
 from payments.models import StandingOrder
 from payments.pages.showing import may
 from payments.standing_order_words import do_now_about, meaning_of, timeline_of_order
-from payments.templatetags.agreement_words import ORDERS
+from payments.templatetags.payment_words import BADGES
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members, words_in
 from tenants.pages.lists import newest_first
@@ -42,7 +42,9 @@ def orders(request: HttpRequest) -> HttpResponse:
     context = {
         "page": newest_first(request, rows),
         "words": words,
-        "states": [(status.lower(), word, status.lower() == state) for status, (_look, word) in ORDERS.items()],
+        "states": [
+            (status.lower(), word, status.lower() == state) for status, (_look, word) in BADGES[StandingOrder].items()
+        ],
         "is_search": bool(words or state),
         "may_ask": may(request, Permission.PAYMENTS_REQUEST),
     }
