@@ -89,6 +89,20 @@ def test_strangers_choose_a_language_and_colours_for_their_browser(acme, browser
     assert '<html lang="sw"' in stranger.get("/sign-in/").content.decode()
 
 
+@pytest.mark.parametrize(
+    ("theme", "is_loaded", "asks"),
+    [("", True, ' media="(prefers-color-scheme: dark)"'), ("dark", True, ""), ("light", False, "")],
+)
+def test_pages_are_dark_for_whoever_chose_it_or_whose_device_is(db, browser, theme, is_loaded, asks):
+    stranger = browser(host="localhost")
+    stranger.post("/look/", {"theme": theme})
+
+    page = stranger.get("/sign-in/").content.decode()
+
+    assert (f'css/dark.css"{asks}>' in page) is is_loaded
+    assert ("css/dark.css" in page) is is_loaded
+
+
 def test_the_browser_is_asked_when_nobody_chose(db, browser):
     assert '<html lang="sw">' in browser(HTTP_ACCEPT_LANGUAGE="sw,en;q=0.5").get("/").content.decode()
     assert '<html lang="en">' in browser(HTTP_ACCEPT_LANGUAGE="fr").get("/").content.decode()
