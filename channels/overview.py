@@ -10,7 +10,7 @@ from audit.services import Actor
 from channels.links import links_of
 from channels.models import ChannelRun, MpesaChannel, Problem, StepLink
 from channels.problems import problems
-from channels.queries import SavedSecret, read_channel, saved_secrets, shown_callback_urls
+from channels.queries import SavedSecret, draft_of, read_channel, saved_secrets, shown_callback_urls
 from channels.setup import ConnectionStep, StepState, connection_steps
 from tenants.permissions import ROLES, Permission, require
 
@@ -33,6 +33,7 @@ class Overview:
     problems: list[Problem]
     runs: list[ChannelRun]  # the newest first
     links: list[tuple[StepLink, str]]  # for administrators: questions that were sent to others, with their state
+    has_rule_draft: bool  # for administrators: rules of the channel wait to be put in force
 
     @property
     def next_step(self) -> str:
@@ -59,6 +60,7 @@ def overview_of(*, channel_id: UUID, actor: Actor, now: datetime) -> Overview:
         list(is_open.order_by("-pk")[:10]),
         list(channel.runs.order_by("-pk")[:_RUNS]),
         links_of(channel, now=now) if actor.role in ROLES[Permission.CHANNELS_CHANGE] else [],
+        draft_of(channel, actor=actor) is not None,
     )
 
 

@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 from audit.services import Actor
 from channels.fields import UndecipherableSecret
 from channels.mapping import AccountMapping, Match, check_rules, known_programs
-from channels.models import MpesaChannel
+from channels.models import MpesaChannel, RuleDraft
 from channels.services import ChannelNotFound, callback_url
 from tenants.errors import Invalid
-from tenants.permissions import ROLES, Permission, require
+from tenants.permissions import ROLES, Permission, permissions_of, require
 
 
 def channels_of(*, actor: Actor) -> models.QuerySet[MpesaChannel]:
@@ -24,11 +24,19 @@ def channels_of(*, actor: Actor) -> models.QuerySet[MpesaChannel]:
 
 
 def read_channel(*, channel_id: UUID, actor: Actor) -> MpesaChannel:
-    """:raises ChannelNotFound: if the business has none such."""
-    channel = channels_of(actor=actor).filter(pk=channel_id).first()
+    """With the draft of its rules, if there is one: `draft_of` has it.
+
+    :raises ChannelNotFound: if the business has none such.
+    """
+    channel = channels_of(actor=actor).select_related("rule_draft").filter(pk=channel_id).first()
     if channel is None:
         raise ChannelNotFound
     return channel
+
+
+def draft_of(channel: MpesaChannel, *, actor: Actor) -> RuleDraft | None:
+    """The draft of its rules, for who may change the channel."""
+    return getattr(channel, "rule_draft", None) if Permission.CHANNELS_CHANGE in permissions_of(actor) else None
 
 
 @dataclass(frozen=True, slots=True)

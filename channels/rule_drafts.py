@@ -19,11 +19,11 @@ from django.utils.translation import gettext as _
 from audit.services import Actor
 from channels.mapping import Difference, check_rules, differences, known_programs, with_changes_of
 from channels.models import MpesaChannel, RuleDraft
-from channels.queries import read_channel
+from channels.queries import draft_of, read_channel
 from channels.rule_history import rules_before
 from channels.services import change_channel, lock_channel, lock_to_change
 from tenants.errors import Conflict, Invalid
-from tenants.permissions import Permission, permissions_of, require
+from tenants.permissions import Permission, require
 
 
 class RulesChanged(Conflict):
@@ -78,8 +78,7 @@ def editing_of(*, channel_id: UUID, actor: Actor) -> Editing:
     :raises ChannelNotFound: if the business has none such.
     """
     channel = read_channel(channel_id=channel_id, actor=actor)
-    may_change = Permission.CHANNELS_CHANGE in permissions_of(actor)
-    return Editing(channel, _draft_of(channel) if may_change else None, known_programs())
+    return Editing(channel, draft_of(channel, actor=actor), known_programs())
 
 
 @transaction.atomic
@@ -158,15 +157,11 @@ def drop_draft(*, channel_id: UUID, seen: str, actor: Actor) -> None:
     _draft_as_seen(_lock(channel_id, actor), seen).delete()
 
 
-def _draft_of(channel: MpesaChannel) -> RuleDraft | None:
-    return RuleDraft.objects.filter(channel=channel).first()
-
-
 def _lock(channel_id: UUID, actor: Actor) -> Editing:
     """Until the commit nobody else changes the rules or their draft."""
     require(actor, Permission.CHANNELS_CHANGE)
     channel = lock_channel(channel_id)
-    return Editing(channel, _draft_of(channel), known_programs())
+    return Editing(channel, RuleDraft.objects.filter(channel=channel).first(), known_programs())
 
 
 def _as_seen(editing: Editing, seen: str) -> Editing:

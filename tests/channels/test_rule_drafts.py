@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from django_tenants.utils import tenant_context
 
+from audit.ids import new_id
 from audit.models import AuditEntry
 from channels import mapping, rule_drafts, services
 from channels.models import MpesaChannel, RuleDraft
@@ -19,6 +20,15 @@ from tests.channels.conftest import ADMIN
 NOW = datetime(2026, 11, 21, 9, 14, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 AT_FIRST = {"default": "loyalty"}
+EVERYTHING = [
+    (rule_drafts.set_rule, {"rule": "A", "program": "loyalty"}),
+    (rule_drafts.remove_rule, {"rule": "VIP*"}),
+    (rule_drafts.replace_rules, {"rules": {}}),
+    (rule_drafts.restore_rules, {"key": new_id()}),
+    (rule_drafts.take_over_changes, {}),
+    (rule_drafts.publish_draft, {}),
+    (rule_drafts.drop_draft, {}),
+]
 
 
 @pytest.fixture
@@ -85,15 +95,7 @@ def test_who_may_not_change_the_channel_sees_what_is_in_force_and_touches_nothin
 
     assert editing(channel, clerk).rules == AT_FIRST
     assert editing(channel, clerk).draft is None
-    for change, given in [
-        (rule_drafts.set_rule, {"rule": "A", "program": "loyalty"}),
-        (rule_drafts.remove_rule, {"rule": "VIP*"}),
-        (rule_drafts.replace_rules, {"rules": {}}),
-        (rule_drafts.restore_rules, {"key": channel.pk}),
-        (rule_drafts.take_over_changes, {}),
-        (rule_drafts.publish_draft, {}),
-        (rule_drafts.drop_draft, {}),
-    ]:
+    for change, given in EVERYTHING:
         with pytest.raises(NotPermitted):
             press(change, channel, seen=mark, actor=clerk, **given)
     assert editing(channel).mark == mark
@@ -175,15 +177,7 @@ def test_nobody_changes_publishes_or_drops_a_draft_that_they_have_not_seen(chann
     put(channel, "GOLD001", "gold_tier")
     now = editing(channel).mark
 
-    for change, given in [
-        (rule_drafts.set_rule, {"rule": "A", "program": "loyalty"}),
-        (rule_drafts.remove_rule, {"rule": "VIP*"}),
-        (rule_drafts.replace_rules, {"rules": {}}),
-        (rule_drafts.restore_rules, {"key": channel.pk}),
-        (rule_drafts.take_over_changes, {}),
-        (rule_drafts.publish_draft, {}),
-        (rule_drafts.drop_draft, {}),
-    ]:
+    for change, given in EVERYTHING:
         with pytest.raises(RulesChanged):
             press(change, channel, seen=seen, **given)
     assert editing(channel).mark == now

@@ -613,9 +613,12 @@ def test_a_rule_is_a_draft_with_its_effect_until_it_is_saved(acme, person):
     assert fresh(acme, channel).account_mapping == {"default": "loyalty"}
     assert "These rules are a draft" in text_of(person().get(at(channel, "rules/")))  # another phone, another person
     assert "These rules are a draft" not in text_of(person(Role.USER).get(at(channel, "rules/")))
+    assert "A draft waits" in text_of(person().get(at(channel)))
+    assert "A draft waits" not in text_of(person(Role.USER).get(at(channel)))
 
     press(owner, channel, "save")
     assert fresh(acme, channel).account_mapping == {"default": "loyalty", "gold*": "vip"}
+    assert "A draft waits" not in text_of(owner.get(at(channel)))
     assert "These rules are a draft" not in text_of(owner.get(at(channel, "rules/")))
 
 
