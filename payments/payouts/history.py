@@ -6,6 +6,7 @@ Warnings are sentences on the row. They stop nothing.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from payments.models import Payout
@@ -42,7 +43,7 @@ def _warn_of_recent(rows: Sequence[Row], *, kind: str, environment: str, now: da
         Payout.objects.filter(
             environment=environment,
             kind=kind,
-            receiver__in={row.receiver for row in rows},
+            receiver__in=_all_of({row.receiver for row in rows}),
             created_at__gte=now - _LATELY,
         )
         .exclude(status__in=_NOT_PAID)
@@ -59,7 +60,7 @@ def _warn_of_recent(rows: Sequence[Row], *, kind: str, environment: str, now: da
 def _warn_of_names(rows: Sequence[Row], *, environment: str) -> None:
     named = {row.receiver for row in rows if row.name}
     known = dict(
-        Payout.objects.filter(environment=environment, receiver__in=named, status=Payout.Status.SUCCEEDED)
+        Payout.objects.filter(environment=environment, receiver__in=_all_of(named), status=Payout.Status.SUCCEEDED)
         .exclude(receiver_name="")
         .order_by("receiver", "-pk")
         .distinct("receiver")
@@ -71,6 +72,11 @@ def _warn_of_names(rows: Sequence[Row], *, environment: str) -> None:
         m_pesas = known.get(row.receiver, "")
         if row.name and m_pesas and not _parts(row.name) & _parts(m_pesas):
             row.warnings.append(say("M-PESA knows this receiver as %(name)s.", name=m_pesas))
+
+
+def _all_of(receivers: set[str]) -> RawSQL:
+    """As one parameter: to bind each of 10,000 by itself takes longer than to look for them."""
+    return RawSQL("SELECT unnest(%s::text[])", [list(receivers)])
 
 
 def _parts(name: str) -> set[str]:
