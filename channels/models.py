@@ -340,16 +340,31 @@ class RuleDraft(models.Model):
 
 
 class KeptDraft(models.Model):
-    """Something that was checked and is not made yet, for an hour: see `channels.kept_drafts`."""
+    """Something that was checked and waits for its maker's last word, or has it: see `channels.kept_drafts`.
+
+    It is open until the last word (`asked_at`), and again if nothing came of that (`refusal`).
+    """
 
     id = UUIDv7Field(primary_key=True)
     kind = models.CharField(max_length=16)  # of what: payouts, invoices, members
+    environment = models.CharField(max_length=10, choices=Environment.choices)
     token_hash = models.BinaryField(unique=True, max_length=32)  # SHA-256 of what stands in the page's address
-    content = models.JSONField()  # as its maker's module reads it
+    content = models.JSONField()  # as its kind reads it; nothing once it was made
+    rows = models.PositiveIntegerField()
+    rows_done = models.PositiveIntegerField(default=0)  # while a worker makes it
+    asked_at = models.DateTimeField(null=True)  # when a worker was asked to make it
+    asked = models.JSONField(default=dict)  # by whom, in which language, with what, at which address
+    refusal = models.JSONField(default=dict)  # why nothing came of it then
+    made = models.JSONField(null=True)  # what came of it, as its kind says it
     expires_at = models.DateTimeField()
 
     def __str__(self) -> str:
         return f"{self.kind} {self.expires_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_open(self) -> bool:
+        """Does it wait for its maker's last word?"""
+        return self.made is None and self.asked_at is None
 
 
 class IdempotencyKey(models.Model):

@@ -7,9 +7,11 @@ class LoyaltyConfig(AppConfig):
     verbose_name = "Loyalty"
 
     def ready(self) -> None:
+        from channels import kept_drafts
         from channels.mapping import set_program_directory
         from channels.presets import set_program_maker
         from channels.signals import practice_payment_coming
+        from loyalty import member_lists
         from loyalty.awards import promise_awards
         from loyalty.liability import REPORT
         from loyalty.practice import enrol_practice_customer
@@ -21,6 +23,7 @@ class LoyaltyConfig(AppConfig):
         from payments.timeline import register_teller
         from tenants.provisioning import register_step
 
+        kept_drafts.register_kind(member_lists.KIND)
         set_program_directory(program_names)
         set_program_maker(make_wanted_programs)
         payments_recorded.connect(promise_awards, dispatch_uid="loyalty.promise_awards")

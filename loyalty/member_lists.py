@@ -7,14 +7,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 import audit.services
 from audit.services import Actor
 from channels import kept_drafts, msisdn
+from channels.models import KeptDraft
 from loyalty.members import (
     CODE_MAX,
     MemberExists,
@@ -28,12 +32,13 @@ from loyalty.models import Member, Program
 from payments.tables import BinaryFile, UnreadableTable, column_name, read_table
 from tenants.errors import Invalid, NotFound
 from tenants.permissions import Permission, require
+from tenants.progress import Progress
 from tenants.queue import require_current_tenant
 from tenants.spreadsheets import Line
 
 MAXIMUM_ROWS = 2_000
 MAXIMUM_BYTES = 1_000_000
-_KIND = "members"
+_ENROLLED_AT_ONCE = 500
 _NAME_MAX = 80
 
 _HEADERS = {
@@ -166,14 +171,14 @@ def keep_list(*, actor: Actor, given: MemberList, now: datetime) -> str:
 
     :raises NotFound, UnusableRows: as `check_list`; nothing is then kept.
     """
-    check_list(actor=actor, given=given)
+    found = check_list(actor=actor, given=given)
     plain = {
         "program_id": given.program_id.hex,
         "environment": given.environment,
         "statement": given.statement,
         "rows": [asdict(row) for row in given.rows],
     }
-    return kept_drafts.keep(_KIND, plain, now=now)
+    return kept_drafts.keep(KIND, plain, rows=len(found.new), environment=given.environment, now=now)
 
 
 def check_kept(*, actor: Actor, token: str, now: datetime) -> tuple[MemberList, Checked]:
@@ -182,21 +187,20 @@ def check_kept(*, actor: Actor, token: str, now: datetime) -> tuple[MemberList, 
     :raises DraftGone: if there is none such in this business, or not any more.
     :raises NotFound, UnusableRows: as `check_list`.
     """
-    given = _read(token, actor, now=now)
+    given = _from_plain(kept_drafts.read(KIND, token, actor=actor, now=now))
     return given, check_list(actor=actor, given=given)
 
 
-def enrol_kept(*, actor: Actor, token: str, now: datetime) -> int:
-    """Enrol who is new, and return how many. However often it is asked for, it is done once.
+def enrol_kept(*, actor: Actor, token: str, now: datetime) -> KeptDraft:
+    """Have enrolled who is new, at once or by a worker. However often it is asked for, it is done once. `made` says how
+    many they are.
 
-    :raises DraftGone, NotFound, UnusableRows: as `check_kept`.
+    :raises DraftGone: as `check_kept`.
+    :raises NotFound, UnusableRows: likewise, if it is done at once.
     :raises MemberExists: if somebody enrolled one of them at the same moment.
     :raises RequestInProgress: while it is being done.
     """
-    given = _read(token, actor, now=now)
-    return int(
-        kept_drafts.make_once(token, environment=given.environment, make=lambda: _enrol(actor, given, now=now), now=now)
-    )
+    return kept_drafts.make(KIND, token, actor=actor, said={}, now=now)
 
 
 @transaction.atomic
@@ -283,10 +287,11 @@ def _look_for_twins(checks: Sequence[_CheckedRow]) -> None:
 
 
 @transaction.atomic
-def _enrol(actor: Actor, given: MemberList, *, now: datetime) -> int:
+def _enrol(actor: Actor, plain: dict[str, Any], _said: dict[str, Any], progress: Progress, now: datetime) -> Any:
+    given = _from_plain(plain)
     checked = check_list(actor=actor, given=given)
     made_up = iter(make_codes(checked.program, given.environment, number=sum(not row.code for row in checked.new)))
-    members = [
+    members = (
         Member(
             program=checked.program,
             environment=given.environment,
@@ -299,30 +304,39 @@ def _enrol(actor: Actor, given: MemberList, *, now: datetime) -> int:
             consent_note=given.statement.strip() if row.phone_number else "",
             joined_at=now,
         )
-        for row in checked.new
-    ]
+        for row in progress.each(checked.new)
+    )
+    codes: list[str] = []
     try:
         with transaction.atomic():
-            Member.objects.bulk_create(members)
+            while some := list(islice(members, _ENROLLED_AT_ONCE)):
+                Member.objects.bulk_create(some)
+                codes += [member.code for member in some]
     except IntegrityError:
         raise MemberExists(_("One of them was enrolled at this very moment. Look at the list again.")) from None
-    if members:
+    if codes:
         audit.services.record(
             actor=actor,
             action="member.list_enrolled",
             subject=checked.program,
             after={
                 "environment": given.environment,
-                "members": len(members),
-                "codes": [member.code for member in members],
+                "members": len(codes),
+                "codes": codes,
                 "consent": given.statement.strip() or _("as each row of the list says"),
             },
         )
-    return len(members)
+    return len(codes)
 
 
-def _read(token: str, actor: Actor, *, now: datetime) -> MemberList:
-    require(actor, Permission.MEMBERS_CHANGE)
-    plain = kept_drafts.read(_KIND, token, now=now)
+def _from_plain(plain: dict[str, Any]) -> MemberList:
     rows = [GivenMember(**row) for row in plain["rows"]]
     return MemberList(UUID(plain["program_id"]), plain["environment"], rows, plain["statement"])
+
+
+KIND = kept_drafts.DraftKind(
+    name="members",
+    title=gettext_lazy("The members are being enrolled"),
+    permission=Permission.MEMBERS_CHANGE,
+    make=_enrol,
+)

@@ -6,10 +6,11 @@ class PaymentsConfig(AppConfig):
     verbose_name = "Payments"
 
     def ready(self) -> None:
+        from channels import kept_drafts
         from channels.previews import set_newest_references
         from channels.signals import channel_activated
-        from payments import balances, downloads, examination, invoice_payments, rounds
-        from payments.payouts import export
+        from payments import balances, downloads, examination, invoice_files, invoice_payments, rounds
+        from payments.payouts import drafts, export
         from payments.queries import newest_references
         from payments.questions import register
         from payments.signals import payment_reversed, payments_recorded
@@ -19,6 +20,8 @@ class PaymentsConfig(AppConfig):
         examination.add_steps()
         for kind in (downloads.PAYMENTS, downloads.PAYOUTS, export.RESULT):
             register_kind(kind)
+        for made_of in (drafts.KIND, invoice_files.KIND):
+            kept_drafts.register_kind(made_of)
         set_newest_references(newest_references)
         payments_recorded.connect(invoice_payments.hear_recorded, dispatch_uid="payments.invoice_payments")
         payment_reversed.connect(invoice_payments.hear_reversed, dispatch_uid="payments.invoice_payments")

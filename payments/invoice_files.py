@@ -6,13 +6,16 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy
+
 from audit.services import Actor
 from channels import kept_drafts
-from channels.idempotency import environment_of
+from channels.models import KeptDraft
 from payments.invoices import MOST_AT_ONCE, NewInvoice, check_invoices, create_invoices
 from payments.models import Invoice
 from payments.tables import BinaryFile, match_columns, read_table
-from tenants.permissions import Permission, require
+from tenants.permissions import Permission
+from tenants.progress import Progress
 
 MAXIMUM_BYTES = 2_000_000
 # By the name of a `NewInvoice`'s field what its column may be called; the first is what we call it.
@@ -28,7 +31,6 @@ HEADERS = {
     "items": ("items",),
 }
 NEEDED = frozenset(HEADERS) - {"items"}
-_KIND = "invoices"
 _MIDNIGHT = " 00:00:00"  # what a spreadsheet has behind a day
 
 
@@ -48,9 +50,9 @@ def keep_draft(*, actor: Actor, channel_id: UUID, invoices: Sequence[NewInvoice]
 
     :raises Invalid, ChannelNotFound, BillManagerNotOn: as `check_invoices`; nothing is then kept.
     """
-    check_invoices(actor=actor, channel_id=channel_id, invoices=invoices, now=now)
-    rows = [asdict(invoice) for invoice in invoices]
-    return kept_drafts.keep(_KIND, {"channel_id": channel_id.hex, "invoices": rows}, now=now)
+    found = check_invoices(actor=actor, channel_id=channel_id, invoices=invoices, now=now)
+    plain = {"channel_id": channel_id.hex, "invoices": [asdict(invoice) for invoice in invoices]}
+    return kept_drafts.keep(KIND, plain, rows=len(found), environment=found[0].environment, now=now)
 
 
 def check_draft(*, actor: Actor, token: str, now: datetime) -> list[Invoice]:
@@ -59,28 +61,34 @@ def check_draft(*, actor: Actor, token: str, now: datetime) -> list[Invoice]:
     :raises DraftGone: if there is none such in this business, or not any more.
     :raises Invalid, ChannelNotFound, BillManagerNotOn: as `check_invoices`.
     """
-    channel_id, invoices = _read(token, actor, now=now)
+    channel_id, invoices = _from_plain(kept_drafts.read(KIND, token, actor=actor, now=now))
     return check_invoices(actor=actor, channel_id=channel_id, invoices=invoices, now=now)
 
 
-def create_from_draft(*, actor: Actor, token: str, now: datetime) -> int:
-    """Send them, however often it is asked for once; returns how many they are.
+def create_from_draft(*, actor: Actor, token: str, now: datetime) -> KeptDraft:
+    """Have them sent, however often it is asked for once: promised at once, or by a worker. `made` says how many.
 
-    :raises DraftGone, Invalid, ChannelNotFound, BillManagerNotOn: as `check_draft`.
-    :raises RequestInProgress: while they are being made.
+    :raises DraftGone: as `check_draft`.
+    :raises Invalid, ChannelNotFound, BillManagerNotOn: likewise, if they are promised at once.
+    :raises RequestInProgress: while that happens.
     """
-    channel_id, invoices = _read(token, actor, now=now)
-
-    def create() -> int:
-        return len(create_invoices(actor=actor, channel_id=channel_id, invoices=invoices, now=now))
-
-    made: int = kept_drafts.make_once(token, environment=environment_of(channel_id), make=create, now=now)
-    return made
+    return kept_drafts.make(KIND, token, actor=actor, said={}, now=now)
 
 
-def _read(token: str, actor: Actor, *, now: datetime) -> tuple[UUID, list[NewInvoice]]:
-    require(actor, Permission.PAYMENTS_REQUEST)
-    plain = kept_drafts.read(_KIND, token, now=now)
+def _create(actor: Actor, plain: dict[str, Any], _said: dict[str, Any], progress: Progress, now: datetime) -> Any:
+    channel_id, invoices = _from_plain(plain)
+    return len(create_invoices(actor=actor, channel_id=channel_id, invoices=invoices, now=now, progress=progress))
+
+
+def _from_plain(plain: dict[str, Any]) -> tuple[UUID, list[NewInvoice]]:
     rows: list[dict[str, Any]] = plain["invoices"]
     invoices = [NewInvoice(**row | {"due_date": date.fromisoformat(row["due_date"])}) for row in rows]
     return UUID(plain["channel_id"]), invoices
+
+
+KIND = kept_drafts.DraftKind(
+    name="invoices",
+    title=gettext_lazy("The invoices are being made"),
+    permission=Permission.PAYMENTS_REQUEST,
+    make=_create,
+)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from itertools import islice
 from uuid import UUID
 
 from django.db import transaction
@@ -31,10 +32,12 @@ from payments.models import Invoice
 from payments.tasks import send_invoices
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
+from tenants.progress import Progress, untold
 from tenants.queue import enqueue
 from tenants.sentences import fitting, say
 
 MOST_AT_ONCE = 1000
+_KEPT_AT_ONCE = 200
 _HANDED_OVER_AT_ONCE = 100  # what one refusal may make us send one by one
 _LOST_AFTER = timedelta(minutes=20)  # longer than the task that hands them over may run
 _SEND_AGAIN_AFTER = timedelta(seconds=30)
@@ -160,7 +163,14 @@ def create_invoice(*, actor: Actor, channel_id: UUID, invoice: NewInvoice, now: 
 
 
 @transaction.atomic
-def create_invoices(*, actor: Actor, channel_id: UUID, invoices: Sequence[NewInvoice], now: datetime) -> list[Invoice]:
+def create_invoices(
+    *,
+    actor: Actor,
+    channel_id: UUID,
+    invoices: Sequence[NewInvoice],
+    now: datetime,
+    progress: Progress | None = None,
+) -> list[Invoice]:
     """Promise to have M-PESA send 1 to 1,000 invoices: all of them, or, when one can't be sent, none.
 
     :raises Invalid: with what is wrong with each, such as `errors["invoices[3].phone_number"]`; the first one is 1.
@@ -168,7 +178,9 @@ def create_invoices(*, actor: Actor, channel_id: UUID, invoices: Sequence[NewInv
     :raises BillManagerNotOn: if the channel has not opted in.
     """
     rows = check_invoices(actor=actor, channel_id=channel_id, invoices=invoices, now=now)
-    Invoice.objects.bulk_create(rows)
+    counted = (progress or untold()).each(rows)
+    while some := list(islice(counted, _KEPT_AT_ONCE)):
+        Invoice.objects.bulk_create(some)
     audit.services.record(
         actor=actor,
         action="invoices.created",

@@ -1,4 +1,9 @@
-"""Who stands behind a request, as the services and the audit trail know them."""
+"""Who stands behind a request, or behind what was asked for earlier, as services and the audit trail know them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -8,6 +13,7 @@ from audit.services import Actor
 from tenants.addresses import caller_address
 from tenants.models import Membership, User
 from tenants.permissions import VISITOR
+from tenants.queue import require_current_tenant
 
 
 def client_address(request: HttpRequest) -> str:
@@ -61,6 +67,22 @@ def operator(request: HttpRequest, user: User) -> Actor:
         address=client_address(request),
         user_agent=request.headers.get("User-Agent", ""),
     )
+
+
+def as_kept(actor: Actor) -> dict[str, Any]:
+    """Who asked for something, as JSON, for when it is done."""
+    return asdict(actor) | {"id": actor.id.hex if actor.id else None}
+
+
+def as_of_now(kept: Mapping[str, Any]) -> Actor:
+    """Who asked, with the role that they have in the present business by now: a person without a place has none."""
+    actor = Actor(**{**kept, "id": UUID(kept["id"]) if kept["id"] else None})
+    if actor.kind != AuditRow.ActorKind.PERSON or actor.id is None:
+        return actor
+    places = Membership.objects.filter(
+        tenant=require_current_tenant(), user_id=actor.id, is_active=True, user__is_active=True
+    )
+    return replace(actor, role=places.values_list("role", flat=True).first() or "")
 
 
 def note_member(request: HttpRequest, membership: Membership) -> None:

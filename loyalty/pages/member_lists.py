@@ -7,10 +7,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from audit.ids import read_public_id
+from channels import kept_drafts
+from channels.pages import making
 from channels.pages.shown import shown_environment
 from loyalty import member_lists, services
 from loyalty.forms.member_lists import MemberListForm
@@ -61,19 +64,23 @@ def members_upload(request: HttpRequest) -> HttpResponse:
 @for_members
 @require_http_methods(["GET", "POST"])
 def members_check(request: HttpRequest, draft: str) -> HttpResponse:
-    """Who would be enrolled. Only the button here does it, once."""
-    actor = actor_of(request)
-    given, found = member_lists.check_kept(actor=actor, token=draft, now=timezone.now())
-    form = PageForm(request.POST if request.method == "POST" else None)
-    if form.is_bound and form.is_valid():
+    """Who would be enrolled. Only the button here does it, once; then how far that is."""
+    actor, now = actor_of(request), timezone.now()
+    kept = kept_drafts.find(member_lists.KIND, draft, actor=actor, now=now)
+    back = ("members", _("Members"))
+    if followed := making.follow(request, kept, kind=member_lists.KIND, back=back, lead_on=_to_members):
+        return followed
+    form = PageForm(making.last_word(request, kept))
+    if request.method == "POST" and form.is_valid():
         try:
-            number = member_lists.enrol_kept(actor=actor, token=draft, now=timezone.now())
+            kept = member_lists.enrol_kept(actor=actor, token=draft, now=now)
         except DomainError as refusal:
             form.refuse(refusal)
         else:
-            sentence = ngettext("%(number)s member is enrolled.", "%(number)s members are enrolled.", number)
-            messages.success(request, sentence % {"number": f"{number:,}"})
-            return redirect("members")
+            return making.led_on(request, kept, lead_on=_to_members)
+    elif refused := making.refused_before(request, kept):
+        form.refuse(refused)
+    given, found = member_lists.check_kept(actor=actor, token=draft, now=now)
     context = {
         "form": form,
         "given": given,
@@ -82,6 +89,12 @@ def members_check(request: HttpRequest, draft: str) -> HttpResponse:
         "not_shown": len(found.new[_SHOWN_ROWS:]),
     }
     return render(request, "loyalty/members_check.html", context, status=form.status)
+
+
+def _to_members(request: HttpRequest, number: int) -> HttpResponse:
+    sentence = ngettext("%(number)s member is enrolled.", "%(number)s members are enrolled.", number)
+    messages.success(request, sentence % {"number": f"{number:,}"})
+    return redirect("members")
 
 
 @for_members

@@ -12,8 +12,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.ids import UnreadableId, public_id, read_public_id
+from channels.pages import making
 from channels.pages.shown import shown_environment
-from loyalty import own_page, queries, services
+from loyalty import member_lists, own_page, queries, services
 from loyalty.claims import claim_payment, waiting_payments
 from loyalty.forms.members import AdjustForm, ChangeMemberForm, ClaimForm, EnrolForm, RedeemForm
 from loyalty.joining import programs_to_join
@@ -50,6 +51,7 @@ def members(request: HttpRequest) -> HttpResponse:
         "programs": [(public_id("prog", program.pk), program.name) for program in programs],
         "may_enrol": Permission.MEMBERS_CHANGE in may,
         "may_export": Permission.DATA_READ in may,
+        "being_made": making.lines(request, member_lists.KIND, route="members-check"),
     }
     return render(request, "loyalty/members.html", context)
 

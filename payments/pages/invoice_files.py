@@ -15,11 +15,14 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.services import Actor
+from channels import kept_drafts
+from channels.pages import making
 from channels.pages.shown import shown_environment
 from payments import blank_file, invoice_files, invoices
 from payments.forms.invoices import InvoiceFields, InvoiceFileForm, new_invoice
 from payments.pages.showing import RefusedCell, shown_cells
 from tenants.errors import DomainError, Invalid
+from tenants.forms.base import PageForm
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.files import download
 from tenants.permissions import Permission, require
@@ -97,23 +100,25 @@ def blank(request: HttpRequest) -> HttpResponse:
 @for_members
 @require_http_methods(["GET", "POST"])
 def check(request: HttpRequest, draft: str) -> HttpResponse:
-    """Who gets a bill, and over how much. Only the button here sends them, once."""
-    actor = actor_of(request)
+    """Who gets a bill, and over how much. Only the button here sends them, once; then how far that is."""
+    actor, now = actor_of(request), timezone.now()
+    kept = kept_drafts.find(invoice_files.KIND, draft, actor=actor, now=now)
+    back = ("invoices", _("Invoices"))
+    if followed := making.follow(request, kept, kind=invoice_files.KIND, back=back, lead_on=_to_invoices):
+        return followed
     if request.method == "POST":
-        number = invoice_files.create_from_draft(actor=actor, token=draft, now=timezone.now())
-        sentence = ngettext(
-            "%(number)s invoice is being handed to M-PESA.",
-            "%(number)s invoices are being handed to M-PESA.",
-            number,
-        )
-        messages.success(request, sentence % {"number": f"{number:,}"})
-        return redirect("invoices")
+        kept = invoice_files.create_from_draft(actor=actor, token=draft, now=now)
+        return making.led_on(request, kept, lead_on=_to_invoices)
+    form = PageForm(making.last_word(request, kept))
+    if refused := making.refused_before(request, kept):
+        form.refuse(refused)
     try:
-        rows = invoice_files.check_draft(actor=actor, token=draft, now=timezone.now())
+        rows = invoice_files.check_draft(actor=actor, token=draft, now=now)
     except Invalid:
         messages.warning(request, _("Their numbers are used by now: they were sent, or others were. Look here first."))
         return redirect("invoices")
     context = {
+        "form": form,
         "rows": rows[:_SHOWN_ROWS],
         "not_shown": len(rows[_SHOWN_ROWS:]),
         "count": len(rows),
@@ -121,6 +126,16 @@ def check(request: HttpRequest, draft: str) -> HttpResponse:
         "channel": rows[0].channel,
     }
     return render(request, "payments/invoice_check.html", context)
+
+
+def _to_invoices(request: HttpRequest, number: int) -> HttpResponse:
+    sentence = ngettext(
+        "%(number)s invoice is being handed to M-PESA.",
+        "%(number)s invoices are being handed to M-PESA.",
+        number,
+    )
+    messages.success(request, sentence % {"number": f"{number:,}"})
+    return redirect("invoices")
 
 
 urlpatterns = [

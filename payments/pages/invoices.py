@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.ids import public_id
+from channels.pages import making
 from channels.pages.shown import shown_environment
 from channels.queries import read_channel
-from payments import invoices
+from payments import invoice_files, invoices
 from payments.forms.invoices import BillManagerForm, InvoiceForm, new_invoice
 from payments.invoice_payments import parts_of
 from payments.invoice_words import do_now_about, meaning_of, timeline_of_invoice
@@ -51,6 +52,7 @@ def all_invoices(request: HttpRequest) -> HttpResponse:
         "is_on": any(channel.bill_manager_opted_in_at for channel in channels),
         "may_ask": may(request, Permission.PAYMENTS_REQUEST),
         "may_change": may(request, Permission.CHANNELS_CHANGE),
+        "being_made": making.lines(request, invoice_files.KIND, route="check-invoices"),
     }
     return render(request, "payments/invoices.html", context)
 

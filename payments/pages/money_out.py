@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from audit.ids import public_id
+from channels import kept_drafts
+from channels.pages import making
 from channels.pages.shown import shown_environment
 from payments import blank_file
 from payments.downloads import download_payouts
@@ -46,6 +48,7 @@ def money_out(request: HttpRequest) -> HttpResponse:
         "waiting": looking.waiting(actor=actor, environment=environment),
         "status": status,
         "may_send": may(request, Permission.PAYOUTS_CREATE),
+        "being_made": making.lines(request, drafts.KIND, route="check-payouts"),
     }
     return render(request, "payments/money_out.html", context)
 
@@ -173,26 +176,25 @@ def blank(request: HttpRequest) -> HttpResponse:
 @for_members
 @require_http_methods(["GET", "POST"])
 def check(request: HttpRequest, draft: str) -> HttpResponse:
-    """What it will come to: total, fees, who is odd. Only the button here makes the batch, once."""
+    """What it will come to: total, fees, who is odd. Only the button makes the batch, once; then how far that is."""
     actor, now = actor_of(request), timezone.now()
-    given, found = drafts.check_draft(actor=actor, token=draft, now=now)
-    is_single = found.payout_count == 1 and not given.reference
-    form = CreateForm(request.POST or None, initial={"reference": given.reference}, is_single=is_single)
+    kept = kept_drafts.find(drafts.KIND, draft, actor=actor, now=now)
+    back = ("money-out", _("Money out"))
+    if followed := making.follow(request, kept, kind=drafts.KIND, back=back, lead_on=_to_batch):
+        return followed
+    given = drafts.read_draft(actor=actor, token=draft, now=now)
+    is_single = len(given.rows) == 1 and not given.reference
+    form = CreateForm(making.last_word(request, kept), initial={"reference": given.reference}, is_single=is_single)
     if request.method == "POST" and form.is_valid():
         try:
-            batch_id = drafts.create_from_draft(
-                actor=actor, token=draft, reference=form.cleaned_data["reference"], now=now
-            )
+            kept = drafts.create_from_draft(actor=actor, token=draft, reference=form.cleaned_data["reference"], now=now)
         except DomainError as refusal:
-            form.refuse(refusal if refusal.errors else _about_reference(refusal))
+            form.refuse(_about_reference(refusal))
         else:
-            sentence = (
-                _("It is made. A second person has to approve it before it is sent.")
-                if found.needs_approval
-                else _("It is made. Nothing is sent until you release it.")
-            )
-            messages.success(request, sentence)
-            return redirect("payout-batch", public_id("pbat", batch_id))
+            return making.led_on(request, kept, lead_on=_to_batch)
+    elif refused := making.refused_before(request, kept):
+        form.refuse(_about_reference(refused))
+    found = drafts.check(given, actor=actor, now=now)
     context = {
         "form": form,
         "found": found,
@@ -206,9 +208,19 @@ def check(request: HttpRequest, draft: str) -> HttpResponse:
     return render(request, "payments/money_out_check.html", context, status=form.status)
 
 
+def _to_batch(request: HttpRequest, made: dict[str, Any]) -> HttpResponse:
+    sentence = (
+        _("It is made. A second person has to approve it before it is sent.")
+        if made["needs_approval"]
+        else _("It is made. Nothing is sent until you release it.")
+    )
+    messages.success(request, sentence)
+    return redirect("payout-batch", made["batch_id"])
+
+
 def _about_reference(refusal: DomainError) -> DomainError:
     """The same refusal beside the field, where it is about that."""
-    if refusal.code == "reference_taken":
+    if refusal.code == "reference_taken" and not refusal.errors:
         refusal.errors = {"reference": [refusal.detail]}
     return refusal
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -23,12 +24,13 @@ from payments.payouts.tasks import expire_batch
 from payments.requests import NoUsableChannel
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
+from tenants.progress import Progress, untold
 from tenants.queue import enqueue
 from tenants.sentences import say
 
 VALID_FOR = timedelta(hours=24)
 _REFERENCE_MAX = 40
-_ROWS_AT_ONCE = 2_000
+_ROWS_AT_ONCE = 500
 
 Status = PayoutBatch.Status
 
@@ -99,6 +101,7 @@ def create_batch(
     channel_id: UUID | None = None,
     kind: str = Payout.Kind.PHONE,
     purpose: str = Payout.Purpose.BUSINESS,
+    progress: Progress | None = None,
 ) -> PayoutBatch:
     """Check the rows as `check_batch` does, and keep them as a batch that waits for approval or release.
 
@@ -108,7 +111,7 @@ def create_batch(
     """
     found = check_batch(actor=actor, rows=rows, now=now, channel_id=channel_id, kind=kind, purpose=purpose)
     with transaction.atomic():
-        return _keep(found, actor=actor, reference=reference, now=now)
+        return _keep(found, actor=actor, reference=reference, now=now, progress=progress)
 
 
 def create_payout(
@@ -215,7 +218,13 @@ def _sum_up(
 
 
 def _keep(
-    found: Checked, *, actor: Actor, reference: str, now: datetime, retry_of: PayoutBatch | None = None
+    found: Checked,
+    *,
+    actor: Actor,
+    reference: str,
+    now: datetime,
+    retry_of: PayoutBatch | None = None,
+    progress: Progress | None = None,
 ) -> PayoutBatch:
     environment = found.channel.environment
     policy = locked_policy(environment)  # a threshold that is being lowered counts
@@ -245,28 +254,27 @@ def _keep(
             _("There is a batch “%(reference)s” already. Give this one another reference.")
             % {"reference": batch.reference}
         ) from None
-    Payout.objects.bulk_create(
-        (
-            Payout(
-                batch=batch,
-                row=row.number,
-                channel=found.channel,
-                environment=environment,
-                kind=found.kind,
-                purpose=found.purpose,
-                receiver=row.receiver,
-                name=row.name,
-                amount=row.amount,
-                account_reference=row.account_reference,
-                transaction_desc=row.transaction_desc,
-                warnings=row.warnings,
-                fee_estimate=row.fee_estimate,
-                created_at=now,
-            )
-            for row in found.rows
-        ),
-        batch_size=_ROWS_AT_ONCE,
+    payouts = (
+        Payout(
+            batch=batch,
+            row=row.number,
+            channel=found.channel,
+            environment=environment,
+            kind=found.kind,
+            purpose=found.purpose,
+            receiver=row.receiver,
+            name=row.name,
+            amount=row.amount,
+            account_reference=row.account_reference,
+            transaction_desc=row.transaction_desc,
+            warnings=row.warnings,
+            fee_estimate=row.fee_estimate,
+            created_at=now,
+        )
+        for row in (progress or untold()).each(found.rows)
     )
+    while some := list(islice(payouts, _ROWS_AT_ONCE)):
+        Payout.objects.bulk_create(some)
     enqueue(expire_batch, due_at=batch.expires_at, batch_id=str(batch.pk))
     audit.services.record(
         actor=actor,

@@ -6,16 +6,20 @@ They wait as `channels.kept_drafts` has it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from audit.ids import public_id, read_public_id
+from django.utils.translation import gettext_lazy
+
+from audit.ids import public_id
 from audit.services import Actor
 from channels import kept_drafts
+from channels.models import KeptDraft
+from payments.models import PayoutBatch
 from payments.payouts.checking import GivenRow
 from payments.payouts.creating import Checked, check_batch, create_batch
-from tenants.permissions import Permission, require
-
-_KIND = "payouts"
+from tenants.permissions import Permission
+from tenants.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,7 @@ def keep_draft(*, actor: Actor, draft: Draft, now: datetime) -> str:
 
     :raises UnpayableRows, NotFound, NoUsableChannel, OverDailyMaximum: as `check_batch`; nothing is then kept.
     """
-    _check(draft, actor=actor, now=now)
+    found = check(draft, actor=actor, now=now)
     plain = {
         "rows": [[row.number, dict(row.values)] for row in draft.rows],
         "channel_id": draft.channel_id.hex,
@@ -42,45 +46,32 @@ def keep_draft(*, actor: Actor, draft: Draft, now: datetime) -> str:
         "purpose": draft.purpose,
         "reference": draft.reference,
     }
-    return kept_drafts.keep(_KIND, plain, now=now)
+    return kept_drafts.keep(KIND, plain, rows=found.payout_count, environment=found.channel.environment, now=now)
 
 
-def check_draft(*, actor: Actor, token: str, now: datetime) -> tuple[Draft, Checked]:
+def read_draft(*, actor: Actor, token: str, now: datetime) -> Draft:
+    """:raises DraftGone: if there is none such in this business, or not any more."""
+    return _from_plain(kept_drafts.read(KIND, token, actor=actor, now=now))
+
+
+def create_from_draft(*, actor: Actor, token: str, reference: str, now: datetime) -> KeptDraft:
+    """Have the batch made: at once, or by a worker. However often it is asked for, there is one.
+
+    `made` then says `{"batch_id": "pbat_…", "needs_approval": true}`.
+
+    :raises DraftGone: as `read_draft`.
+    :raises UnpayableRows, NotFound, NoUsableChannel, OverDailyMaximum, ReferenceTaken: as `create_batch`, if it is made
+        at once.
+    :raises RequestInProgress: while that happens.
+    """
+    return kept_drafts.make(KIND, token, actor=actor, said={"reference": reference}, now=now)
+
+
+def check(draft: Draft, *, actor: Actor, now: datetime) -> Checked:
     """What the batch would come to now.
 
-    :raises DraftGone: if there is none such in this business, or not any more.
     :raises UnpayableRows, NotFound, NoUsableChannel, OverDailyMaximum: as `check_batch`.
     """
-    draft = _read(token, actor, now=now)
-    return draft, _check(draft, actor=actor, now=now)
-
-
-def create_from_draft(*, actor: Actor, token: str, reference: str, now: datetime) -> UUID:
-    """Make the batch, and return its key. However often it is asked for, there is one.
-
-    :raises DraftGone: as `check_draft`.
-    :raises ReferenceTaken: if there is a batch of that name.
-    :raises RequestInProgress: while it is being made.
-    """
-    draft, found = check_draft(actor=actor, token=token, now=now)
-
-    def create() -> str:
-        batch = create_batch(
-            actor=actor,
-            rows=draft.rows,
-            reference=reference,
-            channel_id=draft.channel_id,
-            kind=draft.kind,
-            purpose=draft.purpose,
-            now=now,
-        )
-        return public_id("pbat", batch.pk)
-
-    made = kept_drafts.make_once(token, environment=found.channel.environment, make=create, now=now)
-    return read_public_id("pbat", made)
-
-
-def _check(draft: Draft, *, actor: Actor, now: datetime) -> Checked:
     return check_batch(
         actor=actor,
         rows=draft.rows,
@@ -91,8 +82,32 @@ def _check(draft: Draft, *, actor: Actor, now: datetime) -> Checked:
     )
 
 
-def _read(token: str, actor: Actor, *, now: datetime) -> Draft:
-    require(actor, Permission.PAYOUTS_CREATE)
-    plain = kept_drafts.read(_KIND, token, now=now)
+def _create(actor: Actor, plain: dict[str, Any], said: dict[str, Any], progress: Progress, now: datetime) -> Any:
+    draft = _from_plain(plain)
+    batch = create_batch(
+        actor=actor,
+        rows=draft.rows,
+        reference=said["reference"],
+        channel_id=draft.channel_id,
+        kind=draft.kind,
+        purpose=draft.purpose,
+        now=now,
+        progress=progress,
+    )
+    return {
+        "batch_id": public_id("pbat", batch.pk),
+        "needs_approval": batch.status == PayoutBatch.Status.AWAITING_APPROVAL,
+    }
+
+
+def _from_plain(plain: dict[str, Any]) -> Draft:
     rows = [GivenRow(number, values) for number, values in plain.pop("rows")]
     return Draft(rows=rows, channel_id=UUID(plain.pop("channel_id")), **plain)
+
+
+KIND = kept_drafts.DraftKind(
+    name="payouts",
+    title=gettext_lazy("The payouts are being made"),
+    permission=Permission.PAYOUTS_CREATE,
+    make=_create,
+)

@@ -248,7 +248,14 @@ class Belongings:
             PayoutPolicy.objects.create(environment=channel.environment),
             AllowedReceiver.objects.create(environment=channel.environment),
             KeptDraft.objects.create(
-                kind="payouts", token_hash=b"x" * 32, content={"reference": self.word}, expires_at=tomorrow
+                kind="payouts",
+                environment=channel.environment,
+                token_hash=b"x" * 32,
+                content={"reference": self.word},
+                rows=500,
+                asked_at=now,
+                asked={"said": {"reference": self.word}, "token": self.word},
+                expires_at=tomorrow,
             ),
             batch,
             payout,

@@ -250,6 +250,8 @@ PAGES = [
     Page("send-money", roles=MANAGERS),
     Page("upload-payouts", roles=MANAGERS),
     Page("check-payouts", roles=MANAGERS, arguments=lambda cast: {"draft": cast.sent.draft}),
+    Page("check-payouts", roles=MANAGERS, arguments=lambda cast: {"draft": cast.sent.being_made}),
+    Page("check-payouts", roles=MANAGERS, arguments=lambda cast: {"draft": cast.sent.being_made}, asked_by_htmx=True),
     Page("payout-batch", roles=MANAGERS, arguments=_batch_id),
     Page("payout-batch", roles=MANAGERS, arguments=_batch_id, asked_by_htmx=True),
     Page("payout-batch", roles=MANAGERS, arguments=lambda cast: {"batch_id": _id("pbat", cast.sent.waiting)}),

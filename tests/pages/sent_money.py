@@ -12,7 +12,7 @@ from django_tenants.utils import tenant_context
 from audit.ids import new_id
 from audit.models import AuditRow
 from audit.services import Actor
-from channels.models import MpesaChannel
+from channels.models import KeptDraft, MpesaChannel
 from payments.models import (
     AllowedReceiver,
     BalanceQuery,
@@ -60,6 +60,7 @@ class SentMoney:
     day: ReconciliationDay
     item: ReconciliationItem
     draft: str
+    being_made: str  # a draft
     statement: StatementFile  # being read
     unusable: StatementFile
     asked: StatusQuery  # M-PESA has not answered
@@ -79,8 +80,14 @@ def furnish_money_out(tenant: Tenant, channel: MpesaChannel) -> SentMoney:
         actor = Actor(kind=AuditRow.ActorKind.PERSON, id=new_id(), label="somebody@acme.example", role=Role.MANAGER)
         row = GivenRow(2, {"phone_number": "0712 345 678", "amount": "1500", "name": "Achieng 2"})
         draft = Draft(rows=[row], channel_id=channel.pk, kind="PHONE", purpose="BUSINESS", reference="Casuals")
+        being_made = keep_draft(actor=actor, draft=draft, now=timezone.now())
+        asked = {"said": {"reference": "Casuals"}, "token": being_made}
+        KeptDraft.objects.filter(kind="payouts").update(
+            rows=10_000, rows_done=4_250, asked_at=timezone.now(), asked=asked
+        )
         return SentMoney(
             channel=channel,
+            being_made=being_made,
             asked=make_question(channel, reversal=reversals[1]),
             answered=make_question(
                 channel, receipt="SGE1AB23CD", status="ANSWERED", found=FOUND, answered_at=timezone.now()
