@@ -1,10 +1,11 @@
 // What improves a page that works without it: menus that close, buttons that are pressed once, copying, leaving a form.
 "use strict";
 
-// A form is sent once: a second press while it is on its way does nothing.
+// A form is sent once: a second press while it is on its way does nothing. <form data-download> is answered by a file,
+// which leaves the page as it is: there one may press again.
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.hasAttribute("hx-post") || form.method !== "post") return;
+  if (form.hasAttribute("hx-post") || form.hasAttribute("data-download") || form.method !== "post") return;
   if (form.dataset.sent) {
     event.preventDefault();
     return;

@@ -8,12 +8,14 @@ from urllib.parse import urlsplit
 from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django_htmx.http import HttpResponseClientRedirect
 
 from audit.services import Actor
 from tenants import demo
@@ -36,7 +38,8 @@ def leads_to_businesses(view: View) -> View:
 
 
 def for_members(view: View) -> View:
-    """A page for who is signed in to the business; others are sent to sign in and come back. Browsers don't keep it.
+    """A page for who is signed in to the business; others are sent to sign in and come back, from a piece of a page as
+    a whole. Browsers don't keep it.
 
     On the demo's host others are visitors, who only look: whatever else they send is refused here, before any view.
     """
@@ -45,7 +48,11 @@ def for_members(view: View) -> View:
     @wraps(view)
     def open_for(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if is_member(request) or not demo.receives_visitors(host_tenant(request)):
-            return for_people(request, *args, **kwargs)
+            answer = for_people(request, *args, **kwargs)
+            if request.htmx and not request.user.is_authenticated:  # type: ignore[attr-defined]
+                page = request.htmx.current_url_abs_path or "/"  # type: ignore[attr-defined]
+                return HttpResponseClientRedirect(redirect_to_login(page).url)
+            return answer
         demo.receive_visitor(address=client_address(request))
         request.actor = demo_visitor(request)  # type: ignore[attr-defined]
         if request.method not in _LOOKING:

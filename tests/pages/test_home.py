@@ -87,6 +87,17 @@ def test_a_payment_arrives_without_reloading(acme, browser, member_of):
     assert client.get("/payments/latest/")["Location"] == "/"
 
 
+def test_a_piece_of_a_page_sends_who_is_signed_out_meanwhile_to_sign_in_and_back(acme, client):
+    page = {"HTTP_HX_CURRENT_URL": "http://acme.localhost/payments/?q=kamau"}
+    answer = client.get("/payments/latest/", headers=HTMX, HTTP_HOST="acme.localhost", **page)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer["HX-Redirect"] == "/sign-in/?next=/payments/%3Fq%3Dkamau"
+    elsewhere = {"HTTP_HX_CURRENT_URL": "http://rival.localhost/"}
+    answer = client.get("/payments/latest/", headers=HTMX, HTTP_HOST="acme.localhost", **elsewhere)
+    assert answer["HX-Redirect"] == "/sign-in/?next=/"
+
+
 @pytest.mark.parametrize(("minutes", "pace"), [(0, 2), (1, 5), (3, 15), (-60, 2), (600, 15)])
 def test_a_page_that_is_left_open_asks_less_and_less(acme, browser, member_of, minutes, pace):
     make_channel(acme, "600966")
