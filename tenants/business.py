@@ -1,6 +1,7 @@
 """What a business says about itself: its name and addresses, and what it shows its customers."""
 
 import hashlib
+import math
 import re
 from io import BytesIO
 
@@ -123,7 +124,7 @@ def _require_readable(colour: str) -> None:
         sentence = _(
             "White text can't be read well on %(colour)s: its contrast is %(found)s and has to be 4.5. "
             "The nearest shade that works is %(better)s."
-        ) % {"colour": colour, "found": f"{found:.1f}", "better": readable_shade(colour)}
+        ) % {"colour": colour, "found": math.floor(found * 100) / 100, "better": readable_shade(colour)}
         raise UnreadableColour(sentence, errors={"colour": [sentence]})
 
 

@@ -55,7 +55,7 @@ _WHO = {
     "you": gettext_lazy("You"),
     "customer": gettext_lazy("The customer"),
     "safaricom": gettext_lazy("Safaricom"),
-    "us": gettext_lazy("We"),
+    "us": gettext_lazy("Whoever runs this Tuzo"),
 }
 
 

@@ -139,10 +139,12 @@ def test_a_colour_that_white_can_not_be_read_on_is_refused_with_the_nearest_that
     answer = browser(boss).post("/settings/branding/", {"colour": "#ff9900"})
     page = answer.content.decode()
     assert answer.status_code == 400
-    assert "its contrast is 2.1 and has to be 4.5" in page
+    assert "its contrast is 2.14 and has to be 4.5" in page
     better = business.readable_shade("#ff9900")
     assert f"The nearest shade that works is {better}." in page
     assert business.contrast_with_white(better) >= 4.5
+    page = browser(boss).post("/settings/branding/", {"colour": "#777777"}).content.decode()
+    assert "its contrast is 4.47 and has to be 4.5" in page  # never rounded up to what it lacks
     assert browser(boss).post("/settings/branding/", {"colour": better}).status_code == 302
     assert browser(boss).post("/settings/branding/", {"colour": "red"}).status_code == 400
 
