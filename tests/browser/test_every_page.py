@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.urls import reverse
 
 from tenants.models import Role, User
 from tests.browser.visit import Visit
@@ -21,6 +22,18 @@ def most_trusted(page: Page) -> Role:
     return Role.ORG_ADMIN if Role.ORG_ADMIN in page.roles else page.roles[0]
 
 
+def go_to(page: Page, house, visit: Visit, *, until: str = "load") -> None:
+    response = visit.page.goto(address(page, house), wait_until=until)
+    assert response is not None
+    assert response.status == 200, page
+    if written := page.written(house.cast):
+        for name, text in written.items():
+            visit.page.fill(f"[name={name}]", text)
+        with visit.page.expect_navigation(wait_until=until):
+            visit.page.press(f"[name={name}]", "Enter")
+        assert visit.page.locator(f"form[action$='{reverse(page.route, urlconf=page.urlconf)}']").count() == 1, page
+
+
 def pages_seen(chromium, house, *, width: int, language: str, theme: str) -> Iterator[tuple[str, Visit]]:
     """A window on each page in turn, for strangers and for the most trusted role that may see it."""
     for role in (None, *Role):
@@ -32,9 +45,7 @@ def pages_seen(chromium, house, *, width: int, language: str, theme: str) -> Ite
         for page in WHOLE_PAGES:
             if (role is None and page.roles) or (role and (not page.roles or most_trusted(page) != role)):
                 continue
-            response = visit.page.goto(address(page, house))
-            assert response is not None
-            assert response.status == 200, page
+            go_to(page, house, visit)
             yield f"{page} for {role or 'strangers'}", visit
         visit.close()
 
@@ -71,7 +82,7 @@ def test_the_first_view_of_a_page_is_light(chromium, house):
             visit.close()
             visit = Visit(chromium)  # with nothing in its cache
             visit.context.add_cookies(state["cookies"])
-        visit.page.goto(address(page, house), wait_until="networkidle")
+        go_to(page, house, visit, until="networkidle")
         weights = visit.weight()
         scripts = sum(size for path, size in weights.items() if path.endswith(".js"))
         if sum(weights.values()) > FIRST_VIEW_KB * 1024 or scripts > SCRIPT_KB * 1024:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from audit.ids import new_id, public_id
 from channels.models import Environment
@@ -38,6 +39,8 @@ class Cast:
     places: dict[Role, Membership]
     invitation: Invitation
     stranger: User  # has no place, and may choose a new password
+    careful: User  # signs in with a second factor
+    busy: User  # has places in two businesses
     loyal: LoyalCustomer
     connected: ConnectedChannel
     received: ReceivedMoney
@@ -46,16 +49,21 @@ class Cast:
 
 @dataclass(frozen=True)
 class Page:
-    """`roles` open it signed in; an empty one is a page for strangers. `asked_by_htmx` is a fragment of a page."""
+    """`roles` open it signed in; an empty one is a page for strangers. `asked_by_htmx` is a fragment of a page.
+
+    What only answers a form is reached `by` that form's page, with what is `written` there into the fields.
+    """
 
     route: str
     urlconf: str = BUSINESS
     roles: tuple[Role, ...] = EVERYBODY
     arguments: Callable[[Cast], dict[str, Any]] = field(default=lambda cast: {})
     asked_by_htmx: bool = False
+    by: str = ""
+    written: Callable[[Cast], dict[str, str]] = field(default=lambda cast: {})
 
     def path(self, cast: Cast) -> str:
-        return reverse(self.route, urlconf=self.urlconf, kwargs=self.arguments(cast))
+        return reverse(self.by or self.route, urlconf=self.urlconf, kwargs=self.arguments(cast))
 
     def __str__(self) -> str:
         return self.route
@@ -63,6 +71,10 @@ class Page:
 
 def _progress_token(cast: Cast) -> dict[str, str]:
     return {"token": provisioning.progress_token(cast.tenant)}
+
+
+def _password_of(user: User) -> dict[str, str]:
+    return {"email": user.email, "password": PASSWORD}
 
 
 def _id(prefix: str, row: Any) -> str:
@@ -135,6 +147,9 @@ PAGES = [
     Page("password-reset", PLATFORM, (), lambda cast: {"token": own_sign_in.reset_token(cast.stranger)}),
     Page("accept-invitation", PLATFORM, (), lambda cast: {"token": people.invitation_token(cast.invitation)}),
     Page("sign-in", BUSINESS, ()),
+    Page("sign-in-code", PLATFORM, (), by="sign-in", written=lambda cast: _password_of(cast.careful)),
+    Page("sign-in-code", BUSINESS, (), by="sign-in", written=lambda cast: _password_of(cast.careful)),
+    Page("choose-business", PLATFORM, (), by="sign-in", written=lambda cast: _password_of(cast.busy)),
     Page("home"),
     Page("latest-payments", asked_by_htmx=True),
     Page("payments"),
@@ -321,8 +336,6 @@ NOT_PAGES = {
     "program-join-code",
     "report-download",
     "look",
-    "sign-in-code",
-    "choose-business",
     "sign-up-open",
     "sign-out",
     "hand-over",
@@ -354,7 +367,13 @@ def furnish(tenant: Tenant) -> Cast:
     )
     Branding.objects.create(tenant=tenant, colour="#0b6b3a")
     furnish_files(tenant)
-    stranger = User.objects.create_user(email=f"{new_id().hex}@{tenant.slug}.example", password=PASSWORD)
+    stranger, careful, busy = (
+        User.objects.create_user(email=f"{name}-{new_id().hex[-8:]}@{tenant.slug}.example", password=PASSWORD)
+        for name in ("stranger", "careful", "busy")
+    )
+    TOTPDevice.objects.create(user=careful, name="Authenticator", key="ab" * 20)
+    for each in (tenant, Tenant.objects.get(slug="rival")):
+        Membership.objects.create(user=busy, tenant=each, role=Role.USER)
     channel = make_channel(tenant, "600100")
     make_channel(tenant, "600200", environment=Environment.SANDBOX)
     return Cast(
@@ -362,6 +381,8 @@ def furnish(tenant: Tenant) -> Cast:
         places=places,
         invitation=invitation,
         stranger=stranger,
+        careful=careful,
+        busy=busy,
         loyal=furnish_loyalty(tenant, channel),
         sent=furnish_money_out(tenant, channel),
         connected=furnish_channels(tenant),

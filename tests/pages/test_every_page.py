@@ -42,7 +42,8 @@ def open_page(page: Page, role: Role | None, cast, browser, *, language="en", th
     headers = {"HX-Request": "true"} if page.asked_by_htmx else {}
     connection.set_schema_to_public()
     with CaptureQueriesContext(connection) as queries:
-        response = client.get(path, headers=headers)
+        written = page.written(cast)
+        response = client.post(path, written) if written else client.get(path, headers=headers)
     asked = [query["sql"] for query in queries if not query["sql"].startswith("SET search_path")]
     return response, asked
 
