@@ -1,4 +1,5 @@
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from audit.ids import UUIDv7Field
 
@@ -12,11 +13,11 @@ class AuditRow(models.Model):
     """
 
     class ActorKind(models.TextChoices):
-        PERSON = "PERSON", "a person of the business"
-        OPERATOR = "OPERATOR", "an operator of the platform"
-        KEY = "KEY", "an API key"
-        LINK = "LINK", "somebody with a link that is for one thing"
-        SYSTEM = "SYSTEM", "the platform itself"
+        PERSON = "PERSON", _("a person of the business")
+        OPERATOR = "OPERATOR", _("an operator of the platform")
+        KEY = "KEY", _("an API key")
+        LINK = "LINK", _("somebody with a link that is for one thing")
+        SYSTEM = "SYSTEM", _("the platform itself")
 
     id = UUIDv7Field(primary_key=True, prefix="aud")
     sequence = models.BigIntegerField(unique=True)  # 1, 2, 3 … without a gap

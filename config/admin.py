@@ -1,11 +1,12 @@
 """The operators' site, on the platform host only: password, second factor, and then every page.
 
 Rooms say in their `admin.py` what operators may look up; here it is put together. Nothing of a business's own schema
-is here.
+is here. Its pages are templates of ours in place of Django's: the same look, words and policy as everywhere, and none
+of the admin's own scripts and styles.
 """
 
 from base64 import b32encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import update_wrapper
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ import segno
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.utils import flatten, get_fields_from_path, label_for_field
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -22,6 +24,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django_otp.util import random_hex
@@ -33,17 +37,27 @@ from config.operator_search import search_businesses
 from tenants import operators, second_factor
 from tenants.actors import operator
 from tenants.errors import DomainError
+from tenants.forms.base import PageForm, email_field, present_password_field
+from tenants.forms.renderer import PageRenderer
+from tenants.forms.sign_in import CodeForm
 from tenants.models import User
+from tenants.pages.shell import Link
 from tenants.sign_in import identify
 
 _View = TypeVar("_View", bound=Callable[..., HttpResponseBase])
 
 _KEY_IN_SESSION = "second_factor_key"
-_WRONG = "The e-mail address or the password is wrong."
+_WRONG = _("The e-mail address or the password is wrong.")
 
 
 class PasswordForm(AdminAuthenticationForm):
     """The same check as at every other door, with its limits; people who are no operators are told nothing else."""
+
+    default_renderer = PageRenderer
+    use_required_attribute = False
+
+    username = email_field()
+    password = present_password_field(_("Password"))
 
     def clean(self) -> dict[str, Any]:
         username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
@@ -61,29 +75,19 @@ class PasswordForm(AdminAuthenticationForm):
             raise ValidationError(_WRONG)
 
 
-class CodeForm(forms.Form):
-    code = forms.CharField(
-        max_length=16,
-        widget=forms.TextInput({"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false"}),
-    )
-
-    def clean_code(self) -> str:
-        return "".join(self.cleaned_data["code"].split()).lower()
-
-
-class SearchForm(forms.Form):
+class SearchForm(PageForm):
     text = forms.CharField(
-        label="Receipt or shortcode",
+        label=_("Receipt or shortcode"),
+        help_text=_("An M-PESA receipt, or a PayBill, till or store number. The audit trails say who asked."),
         max_length=40,
-        error_messages={"required": "Enter an M-PESA receipt like UKL1000001, or a shortcode of 5 to 7 digits."},
+        error_messages={"required": _("Enter an M-PESA receipt like UKL1000001, or a shortcode of 5 to 7 digits.")},
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
     )
 
 
 class OperatorSite(admin.AdminSite):
-    site_title = "Tuzo operators"
-    site_header = "Tuzo operators"
-    index_title = "The platform now"
+    site_header = _("Tuzo operators")
+    index_title = _("The platform now")
     site_url = None
     login_form = PasswordForm
 
@@ -107,30 +111,59 @@ class OperatorSite(admin.AdminSite):
             *super().get_urls(),
         ]
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        context = super().each_context(request)
+        links = list(self._links(request)) if context["has_permission"] else []
+        by_place = {place: [link for link in links if link.in_bar == (place == "bar")] for place in ("bar", "more")}
+        return {**context, "navigation": links, **by_place}
+
+    def _links(self, request: HttpRequest) -> Iterator[Link]:
+        """The start, the search and every list."""
+        places = [("index", _("Start"), "home", True), ("search", _("Find a business"), "search", True)]
+        for model, pages in self._registry.items():
+            route = f"{model._meta.app_label}_{model._meta.model_name}_changelist"
+            places.append((route, pages.label, pages.icon, pages.in_bar))  # type: ignore[attr-defined]
+        for route, label, icon, in_bar in places:
+            url = reverse(f"admin:{route}")
+            here = request.path == url or (route != "index" and request.path.startswith(url))
+            yield Link(url, label, icon, in_bar, is_here=here)
+
+    def app_index(self, request: HttpRequest, app_label: str, extra_context: Any = None) -> HttpResponse:  # type: ignore[override]
+        """The navigation has every list: there are no pages of lists."""
+        return HttpResponseRedirect(reverse("admin:index"))
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         found = operators.problems(actor=request.actor, now=timezone.now())  # type: ignore[attr-defined]
         problems = [(problem, _list_of(problem)) for problem in found]
         now = operators.numbers(actor=request.actor)  # type: ignore[attr-defined]
-        context = {"problems": problems, "numbers": now, "search_form": SearchForm(auto_id="search_%s")}
+        context = {"problems": problems, "numbers": now, "search_form": SearchForm()}
         return super().index(request, {**(extra_context or {}), **context})
 
     def search(self, request: HttpRequest) -> HttpResponse:
         """Find businesses by what a caller reads from a phone or a sticker. The trails say who asked."""
-        form = SearchForm(request.POST or None, auto_id="search_%s")
+        form = SearchForm(request.POST or None)
         found = None
         if request.method == "POST" and form.is_valid():
             try:
                 found = search_businesses(actor=request.actor, text=form.cleaned_data["text"])  # type: ignore[attr-defined]
             except DomainError as refusal:
-                form.add_error("text", refusal.detail)
-        context = {**self.each_context(request), "title": "Find a business", "search_form": form, "found": found}
+                form.refuse(refusal, rename={"": "text"})
+        context = {
+            **self.each_context(request),
+            "title": gettext("Find a business"),
+            "search_form": form,
+            "found": found,
+        }
         return TemplateResponse(request, "admin/search.html", context)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The password; whoever has given it goes on to the second factor."""
         if request.method == "GET" and _is_operator(request) and not self.has_permission(request):
             return HttpResponseRedirect(_with_next(request, "admin:second_factor"))
-        return super().login(request, extra_context)
+        return super().login(request, {**(extra_context or {}), "title": gettext("Sign in")})
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        return super().logout(request, {**(extra_context or {}), "title": gettext("You are signed out")})
 
     def behind_password(self, view: Callable[[HttpRequest], HttpResponse]) -> Callable[..., HttpResponse]:
         """A page between the password and the second factor."""
@@ -154,11 +187,16 @@ class OperatorSite(admin.AdminSite):
                     actor=operator(request, user), user=user, code=form.cleaned_data["code"]
                 )
             except DomainError as refusal:
-                form.add_error("code", refusal.detail)
+                form.refuse(refusal, rename={"": "code"})
             else:
                 _note_proved(request, device)
                 return HttpResponseRedirect(_next(request) or reverse("admin:index"))
-        context = {**self.each_context(request), "title": "Second factor", "form": form, "next": _next(request)}
+        context = {
+            **self.each_context(request),
+            "title": gettext("Your second factor"),
+            "form": form,
+            "next": _next(request),
+        }
         return TemplateResponse(request, "admin/second_factor.html", context)
 
     def set_up(self, request: HttpRequest) -> HttpResponse:
@@ -180,13 +218,13 @@ class OperatorSite(admin.AdminSite):
                     proved_by=request.user.otp_device,  # type: ignore[union-attr]
                 )
             except DomainError as refusal:
-                form.add_error("code", refusal.detail)
+                form.refuse(refusal, rename={"": "code"})
             else:
                 del request.session[_KEY_IN_SESSION]
                 _note_proved(request, device)
                 context = {
                     **self.each_context(request),
-                    "title": "Recovery codes",
+                    "title": gettext("Recovery codes"),
                     "codes": codes,
                     "next": _next(request) or reverse("admin:index"),
                 }
@@ -194,7 +232,7 @@ class OperatorSite(admin.AdminSite):
         authenticator = second_factor.unsaved_authenticator(user, key=key)
         context = {
             **self.each_context(request),
-            "title": "Set up your second factor",
+            "title": gettext("Set up a second factor"),
             "form": form,
             "next": _next(request),
             "qr_code": segno.make(authenticator.config_url, error="m").svg_data_uri(scale=5, light="#fff"),
@@ -248,3 +286,15 @@ site = OperatorSite(name="admin")
 for pages in (tenants.admin.PAGES, payments.admin.PAGES, audit.admin.PAGES):
     for model, model_admin in pages.items():
         site.register(model, model_admin)
+
+
+def labels() -> set[str]:
+    """What columns, fields and filters of the lists are called, in English: the catalogue has their Swahili."""
+    found = set()
+    for model, pages in site._registry.items():
+        for name in {*flatten(pages.list_display), *flatten(pages.fields or ())}:
+            found.add(str(label_for_field(name, model, pages)))
+        for each in pages.list_filter:
+            title = get_fields_from_path(model, each)[-1].verbose_name if isinstance(each, str) else each.title  # type: ignore[union-attr]
+            found.add(str(title))
+    return found

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.utils.translation.template import templatize
 
 from channels.daraja.explanations import every_explanation
+from config.admin import labels
 
 PO = settings.BASE_DIR / "locale/sw/LC_MESSAGES/django.po"
 MO = PO.with_suffix(".mo")
@@ -37,6 +38,23 @@ _FROM_DJANGO: tuple[str | tuple[str, str], ...] = (
         "This password is too short. It must contain at least %d characters.",
     ),
     "Null characters are not allowed.",
+    # On operators' pages; some of these have a Swahili in Django that is in other words than ours.
+    "Your password can’t be too similar to your other personal information.",  # noqa: RUF001
+    (
+        "Your password must contain at least %(min_length)d character.",
+        "Your password must contain at least %(min_length)d characters.",
+    ),
+    "Your password can’t be a commonly used password.",  # noqa: RUF001
+    "Your password can’t be entirely numeric.",  # noqa: RUF001
+    "Old password",
+    "New password",
+    "New password confirmation",
+    "Enter the same password as before, for verification.",
+    "Your old password was entered incorrectly. Please enter it again.",
+    "The two password fields didn’t match.",  # noqa: RUF001
+    "Select this object for an action - {}",
+    "Items must be selected in order to perform actions on them. No items have been changed.",
+    "All",
 )
 
 
@@ -48,6 +66,8 @@ def sentences() -> Catalog:
     for explanation in every_explanation():
         for phrase in (explanation.title, explanation.meaning, explanation.do_now):
             found.add(str(phrase))
+    for label in sorted(labels()):
+        found.add(label)
     for path in _files():
         text = path.read_text()
         if path.suffix != ".py":

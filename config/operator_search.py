@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 from django_tenants.utils import schema_context, tenant_context
 
 import audit.services
@@ -73,7 +74,7 @@ def search_businesses(*, actor: Actor, text: str) -> list[Found]:
     elif _RECEIPT.fullmatch(text):
         question = _BY_RECEIPT
     else:
-        raise UnusableQuestion("Enter an M-PESA receipt like UKL1000001, or a shortcode of 5 to 7 digits.")
+        raise UnusableQuestion(_("Enter an M-PESA receipt like UKL1000001, or a shortcode of 5 to 7 digits."))
     tenants = list(Tenant.objects.exclude(status=Tenant.Status.PROVISIONING).order_by("pk"))
     found = [each for some in _some_at_once(tenants) for each in _ask(question, text, some)][:_MOST_FOUND]
     _record(actor, text, found)

@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from audit.admin import ReadOnlyAdmin, chosen_ids
 from audit.ids import first_id_at
@@ -27,7 +29,11 @@ class ReceivedFilter(admin.SimpleListFilter):
     parameter_name = "received"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("0", "today"), ("1", "since yesterday"), ("6", "in the last 7 days")]
+        return [
+            ("0", gettext("today")),
+            ("1", gettext("since yesterday")),
+            ("6", gettext("in the last 7 days")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[InboundCallback]) -> QuerySet[InboundCallback]:
         if self.value() is None:
@@ -37,17 +43,22 @@ class ReceivedFilter(admin.SimpleListFilter):
 
 
 class InboundCallbackAdmin(ReadOnlyAdmin):
-    list_display = ("received_at", "tenant", "kind_code", "state_code", "reason", "dedup_key", "address", "attempts")
+    label = _("Deliveries")
+    icon = "download"
+    list_display = ("received_at", "tenant", "kind_code", "state_code", "reason", "dedup_key")
     list_filter = (ReceivedFilter, "state", "kind", "reason")
     list_select_related = ("tenant",)
     search_fields = ("=tenant__slug",)
-    search_help_text = "A business's web address in full."
+    search_help_text = _("A business's web address in full.")
     ordering = ("-id",)
     fields = (
         *("received_at", "tenant", "channel_id", "kind", "state", "reason", "error", "dedup_key"),
         *("address", "address_is_listed", "headers_as_text", "body_as_text", "attempts", "due_at", "applied_at", "id"),
     )
     actions = ("apply_again",)
+
+    def heading(self, row: InboundCallback) -> str:
+        return row.kind
 
     @admin.display(description="kind", ordering="kind")
     def kind_code(self, callback: InboundCallback) -> str:
@@ -67,10 +78,13 @@ class InboundCallbackAdmin(ReadOnlyAdmin):
         text = bytes(callback.body[:_SHOWN_BYTES]).decode("utf-8", errors="replace")
         return format_html("<pre>{}</pre>", mask_phone_numbers(text))
 
-    @admin.action(description="Apply again")
+    @admin.action(description=_("Apply again"))
     def apply_again(self, request: HttpRequest, queryset: QuerySet[InboundCallback]) -> None:
         count = redrive_callbacks(actor=request.actor, callback_ids=chosen_ids(queryset))  # type: ignore[attr-defined]
-        messages.success(request, f"{count} will be applied again.")
+        said = ngettext(
+            "%(count)s delivery will be applied again.", "%(count)s deliveries will be applied again.", count
+        )
+        messages.success(request, said % {"count": count})
 
 
 PAGES: dict[type[Model], type[ReadOnlyAdmin]] = {InboundCallback: InboundCallbackAdmin}

@@ -13,14 +13,18 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
+from django.utils.functional import Promise
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from audit.admin import ReadOnlyAdmin, chosen_ids
 from audit.redaction import without_secrets
 from tenants import services
 from tenants.errors import DomainError
+from tenants.forms.base import PageForm
 from tenants.models import (
     CallbackRoute,
     Domain,
@@ -39,60 +43,64 @@ from tenants.operators import run_tasks_now
 class Step:
     """A decision about a business, as a page offers it; whether it can be taken the service says."""
 
-    label: str
+    label: Promise
     take: Callable[..., Tenant]
-    consequence: str
+    consequence: Promise
     action: str  # which says in `services.POSSIBLE_IN` where it is offered
-    done: str
+    done: Promise
 
 
 STEPS = {
     "activate": Step(
-        label="Put into service",
+        label=_("Put into service"),
         take=services.activate_tenant,
-        consequence="Its trial ends.",
+        consequence=_("Its trial ends."),
         action="business.activated",
-        done="is in service.",
+        done=_("%(business)s is in service."),
     ),
     "suspend": Step(
-        label="Suspend",
+        label=_("Suspend"),
         take=services.suspend_tenant,
-        consequence="Its people can read and export, and change nothing. Its money is still recorded.",
+        consequence=_("Its people can read and export, and change nothing. Its money is still recorded."),
         action="business.suspended",
-        done="is suspended.",
+        done=_("%(business)s is suspended."),
     ),
     "reactivate": Step(
-        label="Reactivate",
+        label=_("Reactivate"),
         take=services.reactivate_tenant,
-        consequence="It goes on as what it was before it was suspended.",
+        consequence=_("It goes on as what it was before it was suspended."),
         action="business.reactivated",
-        done="goes on.",
+        done=_("%(business)s goes on."),
     ),
     "close": Step(
-        label="Close for good",
+        label=_("Close for good"),
         take=services.close_tenant,
-        consequence="This can't be undone. Its people can read and export. Money that still arrives is recorded.",
+        consequence=_("This can't be undone. Its people can read and export. Money that still arrives is recorded."),
         action="business.closed",
-        done="is closed.",
+        done=_("%(business)s is closed."),
     ),
 }
 
 
-class ReasonForm(forms.Form):
+class ReasonForm(PageForm):
     reason = forms.CharField(
+        label=_("Reason"),
         max_length=500,
         required=False,
-        widget=forms.Textarea({"rows": 4, "cols": 60}),
-        help_text="The business reads it, and it stays in the audit trail.",
+        widget=forms.Textarea({"rows": 4}),
+        help_text=_("The business reads it, and it stays in the audit trail."),
     )
 
 
 class TenantAdmin(ReadOnlyAdmin):
+    label = _("Businesses")
+    icon = "balances"
+    in_bar = True
     list_display = ("business_name", "slug", "state", "plan", "channel_health", "last_payment_at", "created_at")
     list_filter = ("status", "activity__channel_health", "plan", "business_type", "is_demo")
     list_select_related = ("activity",)
     search_fields = ("business_name", "slug", "email", "domains__domain")
-    search_help_text = "Part of a name, a web address or an e-mail address."
+    search_help_text = _("Part of a name, a web address or an e-mail address.")
     ordering = ("-id",)
     fields = (
         *("business_name", "slug", "hosts", "business_type", "email", "phone", "plan", "status", "status_reason"),
@@ -103,7 +111,7 @@ class TenantAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="status")
     def state(self, tenant: Tenant) -> str:
-        return tenant.status.lower()
+        return str(tenant.get_status_display()).partition(":")[0]
 
     @admin.display(description="channels", ordering="activity__channel_health")
     def channel_health(self, tenant: Tenant) -> str:
@@ -119,7 +127,7 @@ class TenantAdmin(ReadOnlyAdmin):
     def last_payment_at(self, tenant: Tenant) -> str:
         activity = _activity_of(tenant)
         last = activity.last_payment_at if activity else None
-        return date_format(localtime(last), "DATETIME_FORMAT") if last else "none yet"
+        return date_format(localtime(last), "DATETIME_FORMAT") if last else gettext("none yet")
 
     @admin.display(description="host names")
     def hosts(self, tenant: Tenant) -> str:
@@ -128,11 +136,11 @@ class TenantAdmin(ReadOnlyAdmin):
     @admin.display(description="look up")
     def related(self, tenant: Tenant) -> SafeString:
         links = [
-            ("People", "membership"),
-            ("Invitations", "invitation"),
-            ("Deliveries", "inboundcallback"),
-            ("Work that is due", "duetask"),
-            ("Callback routes", "callbackroute"),
+            (_("People"), "membership"),
+            (_("Invitations"), "invitation"),
+            (_("Deliveries"), "inboundcallback"),
+            (_("Work that is due"), "duetask"),
+            (_("Callback routes"), "callbackroute"),
         ]
         return format_html_join(
             " · ",
@@ -167,14 +175,13 @@ class TenantAdmin(ReadOnlyAdmin):
             try:
                 chosen.take(actor=request.actor, tenant=tenant, reason=form.cleaned_data["reason"])  # type: ignore[attr-defined]
             except DomainError as refusal:
-                form.add_error("reason" if "reason" in refusal.errors else None, refusal.detail)
+                form.refuse(refusal)
             else:
-                messages.success(request, f"{tenant} {chosen.done}")
+                messages.success(request, chosen.done % {"business": tenant})
                 return HttpResponseRedirect(reverse("admin:tenants_tenant_change", args=[tenant.pk]))
         context = {
             **self.admin_site.each_context(request),
             "title": f"{chosen.label}: {tenant}",
-            "opts": self.opts,
             "tenant": tenant,
             "step": chosen,
             "form": form,
@@ -187,33 +194,48 @@ def _activity_of(tenant: Tenant) -> TenantActivity | None:
 
 
 class UserAdmin(ReadOnlyAdmin):
+    label = _("People")
+    icon = "person"
     list_display = ("email", "name", "is_active", "is_staff", "last_login", "created_at")
     list_filter = ("is_staff", "is_active")
     search_fields = ("email", "name")
+    search_help_text = _("Part of a name or an e-mail address.")
     ordering = ("-id",)
     fields = ("email", "name", "phone", "language", "is_active", "is_staff", "last_login", "created_at", "id")
 
 
 class MembershipAdmin(ReadOnlyAdmin):
+    label = _("Places in businesses")
+    icon = "team"
     list_display = ("user", "tenant", "role", "is_active", "created_at")
     list_filter = ("role", "is_active")
     list_select_related = ("user", "tenant")
     search_fields = ("user__email", "=tenant__slug")
-    search_help_text = "Part of an e-mail address, or a business's web address in full."
+    search_help_text = _("Part of an e-mail address, or a business's web address in full.")
     ordering = ("-id",)
     fields = ("user", "tenant", "role", "is_active", "created_at", "id")
 
+    def heading(self, row: Membership) -> str:
+        return f"{row.user} · {row.tenant}"
+
 
 class InvitationAdmin(ReadOnlyAdmin):
+    label = _("Invitations")
+    icon = "messages"
     list_display = ("email", "tenant", "role", "invited_by", "expires_at", "accepted_at", "revoked_at")
     list_select_related = ("tenant",)
     search_fields = ("email", "=tenant__slug")
-    search_help_text = "Part of an e-mail address, or a business's web address in full."
+    search_help_text = _("Part of an e-mail address, or a business's web address in full.")
     ordering = ("-id",)
     fields = ("email", "tenant", "role", "invited_by", "expires_at", "accepted_at", "revoked_at", "created_at", "id")
 
+    def heading(self, row: Invitation) -> str:
+        return row.email
+
 
 class ProductionShortcodeAdmin(ReadOnlyAdmin):
+    label = _("Live numbers")
+    icon = "phone"
     list_display = ("shortcode", "tenant", "verified_at")
     list_select_related = ("tenant",)
     ordering = ("shortcode",)
@@ -223,31 +245,39 @@ class ProductionShortcodeAdmin(ReadOnlyAdmin):
 class CallbackRouteAdmin(ReadOnlyAdmin):
     """A list without pages: a route's key is the hash of a token."""
 
+    label = _("Callback routes")
+    icon = "channels"
     list_display = ("tenant", "channel_id", "created_at", "expires_at", "rules")
     list_display_links = None
     list_select_related = ("tenant",)
     search_fields = ("=tenant__slug",)
-    search_help_text = "A business's web address in full."
+    search_help_text = _("A business's web address in full.")
     ordering = ("-created_at",)
 
 
 class DueTaskAdmin(ReadOnlyAdmin):
+    label = _("Work that is due")
+    icon = "waiting"
     list_display = ("task", "tenant", "due_at", "attempts", "leased_until", "error")
     list_select_related = ("tenant",)
     search_fields = ("task", "=tenant__slug")
-    search_help_text = "Part of a task's name, or a business's web address in full."
+    search_help_text = _("Part of a task's name, or a business's web address in full.")
     ordering = ("due_at",)
     fields = ("task", "tenant", "arguments", "due_at", "leased_until", "attempts", "error", "created_at", "id")
     actions = ("run_now",)
+
+    def heading(self, row: DueTask) -> str:
+        return row.task
 
     @admin.display(description="last error")
     def error(self, task: DueTask) -> str:
         return without_secrets(task.last_error)
 
-    @admin.action(description="Run now")
+    @admin.action(description=_("Run now"))
     def run_now(self, request: HttpRequest, queryset: QuerySet[DueTask]) -> None:
         count = run_tasks_now(actor=request.actor, task_ids=chosen_ids(queryset))  # type: ignore[attr-defined]
-        messages.success(request, f"{count} will run now.")
+        said = ngettext("%(count)s task will run now.", "%(count)s tasks will run now.", count)
+        messages.success(request, said % {"count": count})
 
 
 PAGES: dict[type[Model], type[ReadOnlyAdmin]] = {

@@ -67,9 +67,9 @@ class TenantActivity(models.Model):
     """What operators see of a business without opening its schema; kept by the rooms above as they work."""
 
     class Health(models.TextChoices):
-        NONE = "NONE", "no channel is active"
-        GOOD = "GOOD", "every active channel works"
-        PROBLEM = "PROBLEM", "a channel needs somebody"
+        NONE = "NONE", _("no channel is active")
+        GOOD = "GOOD", _("every active channel works")
+        PROBLEM = "PROBLEM", _("a channel needs somebody")
 
     tenant = models.OneToOneField(Tenant, models.CASCADE, primary_key=True, related_name="activity")
     last_payment_at = models.DateTimeField(null=True)  # by our clock
@@ -326,18 +326,18 @@ class InboundCallback(models.Model):
     """
 
     class Kind(models.TextChoices):
-        C2B_VALIDATION = "C2B_VALIDATION", "M-PESA asked whether to take a payment"
-        C2B_CONFIRMATION = "C2B_CONFIRMATION", "M-PESA reported a payment"
-        STK_CALLBACK = "STK_CALLBACK", "the outcome of a prompt on a customer's phone"
-        RESULT = "RESULT", "the outcome of a request of ours"
-        TIMEOUT = "TIMEOUT", "M-PESA's queue gave up on a request of ours"
-        STANDING_ORDER = "STANDING_ORDER", "a customer's answer to a standing order"
-        INVOICE_PAYMENT = "INVOICE_PAYMENT", "Bill Manager reported what was paid on an invoice"
+        C2B_VALIDATION = "C2B_VALIDATION", _("M-PESA asked whether to take a payment")
+        C2B_CONFIRMATION = "C2B_CONFIRMATION", _("M-PESA reported a payment")
+        STK_CALLBACK = "STK_CALLBACK", _("the outcome of a prompt on a customer's phone")
+        RESULT = "RESULT", _("the outcome of a request of ours")
+        TIMEOUT = "TIMEOUT", _("M-PESA's queue gave up on a request of ours")
+        STANDING_ORDER = "STANDING_ORDER", _("a customer's answer to a standing order")
+        INVOICE_PAYMENT = "INVOICE_PAYMENT", _("Bill Manager reported what was paid on an invoice")
 
     class State(models.TextChoices):
-        PENDING = "PENDING", "not applied yet"
-        APPLIED = "APPLIED", "applied, or known already"
-        QUARANTINED = "QUARANTINED", "does not fit: kept, shown, without effect until a person decides"
+        PENDING = "PENDING", _("not applied yet")
+        APPLIED = "APPLIED", _("applied, or known already")
+        QUARANTINED = "QUARANTINED", _("does not fit: kept, shown, without effect until a person decides")
 
     class Reason(models.TextChoices):
         """Why a delivery was quarantined."""

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 from django_otp.models import Device
 
 import audit.services
@@ -19,6 +20,7 @@ from tenants import second_factor
 from tenants.errors import NotPermitted
 from tenants.models import DueTask, InboundCallback, Tenant, TenantActivity, User
 from tenants.permissions import require_operator
+from tenants.sentences import told
 
 _PROVISIONING_TAKES_AT_MOST = timedelta(minutes=5)
 _DELIVERY_WAITS_AT_MOST = timedelta(minutes=5)
@@ -44,7 +46,7 @@ def set_up_second_factor(
     require_operator(actor)
     User.objects.select_for_update().get(pk=user.pk)
     if second_factor.has_second_factor(user) and proved_by is None:
-        raise SecondFactorNeeded("Prove your present second factor first.")
+        raise SecondFactorNeeded(_("Prove your present second factor first."))
     made = second_factor.replace(user, key=key, code=code)
     audit.services.record(actor=actor, action="operator.second_factor_set_up", subject=user)
     return made
@@ -92,14 +94,15 @@ def problems(*, actor: Actor, now: datetime) -> list[Problem]:
         .order_by("-count", "reason")
     )
     found = [
-        Problem(kind="waiting", sentence="Deliveries that wait longer than 5 minutes", count=waiting.count()),
-        Problem(kind="failing", sentence="Work that failed three times or more", count=failing.count()),
-        Problem(kind="stuck", sentence="Businesses that are not made after 5 minutes", count=stuck.count()),
-        Problem(kind="ill", sentence="Businesses with a channel that needs somebody", count=ill.count()),
+        Problem(kind="waiting", sentence=_("Deliveries that wait longer than 5 minutes"), count=waiting.count()),
+        Problem(kind="failing", sentence=_("Work that failed three times or more"), count=failing.count()),
+        Problem(kind="stuck", sentence=_("Businesses that are not made after 5 minutes"), count=stuck.count()),
+        Problem(kind="ill", sentence=_("Businesses with a channel that needs somebody"), count=ill.count()),
         *(
             Problem(
                 kind="quarantined",
-                sentence=f"Deliveries put aside: {InboundCallback.Reason(row['reason']).label}",
+                sentence=_("Deliveries put aside: %(why)s")
+                % {"why": told(InboundCallback.Reason(row["reason"]).label)},
                 count=row["count"],
                 reason=row["reason"],
             )

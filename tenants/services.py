@@ -271,13 +271,15 @@ def _hold(actor: Actor, tenant: Tenant, *, for_action: str) -> Tenant:
     require_operator(actor)
     held: Tenant = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     if held.status not in POSSIBLE_IN[for_action]:
-        raise WrongStep(f"{held} is {held.status.lower()}: it can't be {for_action.partition('.')[2]}.")
+        sentence = _("This step is not possible now. %(business)s: %(status)s.")
+        raise WrongStep(sentence % {"business": held, "status": held.get_status_display()})
     return held
 
 
 def _require_reason(reason: str) -> None:
     if not reason.strip():
-        raise Invalid("Say why: the business reads it.", errors={"reason": ["Give a reason."]})
+        sentence = _("Say why: the business reads it.")
+        raise Invalid(sentence, errors={"reason": [sentence]})
 
 
 def _move(actor: Actor, tenant: Tenant, *, to: str, action: str, reason: str, back: str = "") -> Tenant:
