@@ -38,7 +38,7 @@ def walk(chromium, house, *, width: int, language: str, theme: str) -> Iterator[
     yield "second_factor_set_up", visit
     key = b32decode(page.locator("code.key").inner_text())
     page.fill("[name=code]", f"{totp(key):06d}")
-    page.click("main button")
+    send(page, "main button")
     yield "recovery_codes", visit
     page.click("main a.button")
     for each in pages_of_operators(house.cast.tenant):
@@ -48,11 +48,10 @@ def walk(chromium, house, *, width: int, language: str, theme: str) -> Iterator[
         for name, text in each.written.items():
             page.fill(f"main [name={name}]", text)
         if each.written:
-            with page.expect_navigation():
-                page.press(f"main [name={name}]", "Enter")
+            send(page, f"main form:has([name={name}]) button")
         yield str(each), visit
     page.click("header details.person > summary")
-    page.click("form[action$='/logout/'] button")
+    send(page, "form[action$='/logout/'] button")
     yield "logout", visit
     page.goto(home)
     sign_in(page, user.email, PASSWORD)
@@ -63,7 +62,13 @@ def walk(chromium, house, *, width: int, language: str, theme: str) -> Iterator[
 def sign_in(page, email: str, password: str) -> None:
     page.fill("[name=username]", email)
     page.fill("[name=password]", password)
-    page.click("main button")
+    send(page, "main button")
+
+
+def send(page, button: str) -> None:
+    """Press it, and wait for the page that comes."""
+    with page.expect_navigation():
+        page.click(button)
 
 
 @pytest.mark.parametrize(("width", "theme", "language"), PAIRWISE)

@@ -118,7 +118,7 @@ def furnish_operators(tenant: Tenant) -> None:
     )
     DueTask.objects.create(
         tenant=tenant,
-        task="payments.tasks.a_name_that_is_as_long_as_names_of_tasks_become",
+        task="payments.tasks.acknowledge_invoice_payment",
         arguments={"channel_id": str(new_id())},
         fingerprint=b"\x02" * 32,
         due_at=now + timedelta(hours=1),
