@@ -16,6 +16,7 @@ from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -258,7 +259,7 @@ class CallbackRouteAdmin(ReadOnlyAdmin):
 class DueTaskAdmin(ReadOnlyAdmin):
     label = _("Work that is due")
     icon = "waiting"
-    list_display = ("task", "tenant", "due_at", "attempts", "leased_until", "error")
+    list_display = ("task", "tenant", "due_at", "attempts", "beginning_of_error")
     list_select_related = ("tenant",)
     search_fields = ("task", "=tenant__slug")
     search_help_text = _("Part of a task's name, or a business's web address in full.")
@@ -268,6 +269,10 @@ class DueTaskAdmin(ReadOnlyAdmin):
 
     def heading(self, row: DueTask) -> str:
         return row.task
+
+    @admin.display(description="last error")
+    def beginning_of_error(self, task: DueTask) -> str:
+        return Truncator(self.error(task)).chars(100)
 
     @admin.display(description="last error")
     def error(self, task: DueTask) -> str:

@@ -1,2 +1,3 @@
-DATE_FORMAT = "j M Y"
-DATETIME_FORMAT = "j M Y, H:i"
+# A day holds together where a line breaks.
+DATE_FORMAT = "j\N{NO-BREAK SPACE}M\N{NO-BREAK SPACE}Y"
+DATETIME_FORMAT = f"{DATE_FORMAT}, H:i"
