@@ -19,7 +19,8 @@ MAXIMUM_LENGTH = 64
 DEFAULT = "default"
 
 # Spaces of every width, hyphens and dashes: keyboards and messages put in whichever they like.
-_IGNORED = dict.fromkeys([*map(ord, " \t\n\r\v\f-\u00a0\u202f\u205f\u3000\ufeff"), *range(0x2000, 0x2016)])
+IGNORED = " \t\n\r\v\f-\u00a0\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x2016)))
+_IGNORED = dict.fromkeys(map(ord, IGNORED))
 _WILDCARDS = re.compile(r"[*?]{2,}")
 
 

@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Lower
 
 from channels.connection import daraja_client
 from channels.daraja.notices import InvoicePayment, parse_invoice_payment
@@ -23,6 +22,7 @@ from channels.daraja.outcomes import NotSent, outcome_of
 from channels.daraja.payloads import UnreadablePayload
 from channels.mapping import AccountMapping
 from channels.models import MpesaChannel
+from payments.accounts import account_key, key_of_account, of_account
 from payments.deliveries import Claimed, Reason, State
 from payments.models import Invoice, Payment
 from payments.services import NAIROBI, PaymentReport
@@ -172,9 +172,9 @@ def promise_counting(payment_ids: Sequence[UUID]) -> None:
     for channel_id, reference in Payment.objects.filter(pk__in=payment_ids).values_list(
         "channel_id", "account_reference"
     ):
-        accounts[channel_id].add(reference.lower())
-    for channel_id, references in accounts.items():
-        billed = _of_accounts(channel_id, references).values_list("account", flat=True).distinct()
+        accounts[channel_id].add(account_key(reference))
+    for channel_id, keys in accounts.items():
+        billed = _of_accounts(channel_id, keys).values_list("account", flat=True).distinct()
         if billed := sorted(billed):
             enqueue(count_invoice_payments, channel_id=str(channel_id), accounts=billed)
 
@@ -189,7 +189,7 @@ def hear_reversed(sender: Any, payment_id: UUID, **_: Any) -> None:
 
 @transaction.atomic
 def count_payments(*, channel_id: UUID, accounts: Sequence[str], now: datetime) -> None:
-    """Write on the invoices of these accounts (in small letters) what is paid of each."""
+    """Write on the invoices of these accounts (`payments.accounts.account_key`) what is paid of each."""
     for account in accounts:
         invoices = list(_of_accounts(channel_id, [account]).order_by("pk").select_for_update())
         paid: dict[UUID, Decimal] = defaultdict(Decimal)
@@ -204,34 +204,28 @@ def parts_of(invoice: Invoice) -> list[Part]:
     """The payments that pay an invoice, each with how much of it."""
     if invoice.status in _NOT_COUNTED:
         return []
-    invoices = list(_of_accounts(invoice.channel_id, [invoice.account_reference.lower()]))
+    invoices = list(_of_accounts(invoice.channel_id, [account_key(invoice.account_reference)]))
     return [part for part in allocate(invoices, _payments_of(invoices)) if part.invoice == invoice]
 
 
-def _of_accounts(channel_id: UUID, accounts: Iterable[str]) -> Any:
-    """Invoices that count, by their account in small letters."""
-    invoices = Invoice.objects.annotate(account=Lower("account_reference"))
-    return invoices.filter(channel_id=channel_id, account__in=accounts).exclude(status__in=_NOT_COUNTED)
+def _of_accounts(channel_id: UUID, keys: Iterable[str]) -> Any:
+    """Invoices that count, each with the key of its account as `account`."""
+    invoices = Invoice.objects.annotate(account=key_of_account())
+    return invoices.filter(channel_id=channel_id, account__in=keys).exclude(status__in=_NOT_COUNTED)
 
 
 def _payments_of(invoices: Sequence[Invoice]) -> list[Payment]:
-    """Payments to the account of these invoices, since the first of them: as it is written, in capitals, or in small
-    letters, which an index finds."""
+    """Payments to the one account of these invoices, since the first of them."""
     if not invoices:
         return []
-    references = {spelt for invoice in invoices for spelt in _spellings(invoice.account_reference)}
     found = Payment.objects.filter(
+        of_account(invoices[0].account_reference),
         environment=invoices[0].environment,
-        account_reference__in=references,
         channel_id=invoices[0].channel_id,
         paid_at__gte=min(invoice.created_at for invoice in invoices) - _CLOCKS_DIFFER_BY,
         reversed_at=None,
     )
     return list(found)
-
-
-def _spellings(reference: str) -> set[str]:
-    return {reference, reference.upper(), reference.lower()}
 
 
 def _write(invoice: Invoice, paid: Decimal, *, now: datetime) -> None:
@@ -257,7 +251,7 @@ def acknowledge(*, payment_id: UUID, now: datetime) -> None:
     """
     payment = Payment.objects.select_related("channel").get(pk=payment_id)
     channel = payment.channel
-    invoices = list(_of_accounts(channel.pk, [payment.account_reference.lower()]))
+    invoices = list(_of_accounts(channel.pk, [account_key(payment.account_reference)]))
     part = next((part for part in allocate(invoices, _payments_of(invoices)) if part.payment == payment), None)
     if part is None or not channel.bill_manager_app_key:
         return

@@ -28,6 +28,7 @@ from channels.models import MpesaChannel
 from channels.msisdn import InvalidPhoneNumber, normalise
 from channels.services import ChannelNotFound, callback_url, lock_channel
 from channels.status import require_steps_before
+from payments.accounts import of_account
 from payments.models import Invoice
 from payments.tasks import send_invoices
 from tenants.errors import Conflict, Invalid, NotFound
@@ -267,7 +268,7 @@ def invoices_like(
     elif state in Status.values:
         rows = rows.filter(status=state)
     if words := words.strip():
-        meant = Q(external_reference__iexact=words) | Q(account_reference__iexact=words)
+        meant = Q(external_reference__iexact=words) | of_account(words)
         meant |= Q(billed_name__icontains=words)
         with suppress(InvalidPhoneNumber):
             meant |= Q(phone_number=normalise(words))

@@ -4,6 +4,8 @@ import django.db.models.deletion
 import tenants.sentences
 from django.db import migrations, models
 
+ACCOUNT_KEY = models.Func('account_reference', models.Value('ABCDEFGHIJKLMNOPQRSTUVWXYZ \t\n\r\x0b\x0c-\xa0\u202f\u205f\u3000\ufeff\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u200e\u200f\u2010\u2011\u2012\u2013\u2014\u2015'), models.Value('abcdefghijklmnopqrstuvwxyz'), function='TRANSLATE')
+
 
 class Migration(migrations.Migration):
 
@@ -411,7 +413,7 @@ class Migration(migrations.Migration):
                 ('channel', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='channels.mpesachannel')),
             ],
             options={
-                'indexes': [models.Index(fields=['environment', '-id'], name='invoice_newest'), models.Index(fields=['channel', 'account_reference'], name='invoice_account')],
+                'indexes': [models.Index(fields=['environment', '-id'], name='invoice_newest'), models.Index(models.F('channel'), ACCOUNT_KEY, name='invoice_account')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'FAILED'), _negated=True), fields=('environment', 'external_reference'), name='invoice_reference_once'), models.CheckConstraint(condition=models.Q(('amount__gte', 1)), name='invoice_amount')],
             },
         ),
@@ -429,7 +431,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='payment',
-            index=models.Index(condition=models.Q(('account_reference', ''), _negated=True), fields=['environment', 'account_reference', 'paid_at'], name='payment_reference'),
+            index=models.Index(models.F('environment'), ACCOUNT_KEY, models.F('paid_at'), condition=models.Q(('account_reference', ''), _negated=True), name='payment_reference'),
         ),
         migrations.AddIndex(
             model_name='payment',

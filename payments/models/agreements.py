@@ -4,6 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.ids import UUIDv7Field
 from channels.models import Environment, MpesaChannel
+from payments.accounts import key_of_account
 from tenants.sentences import SentenceField
 
 
@@ -111,7 +112,7 @@ class Invoice(models.Model):
         ]
         indexes = [
             models.Index(fields=["environment", "-id"], name="invoice_newest"),
-            models.Index(fields=["channel", "account_reference"], name="invoice_account"),
+            models.Index("channel", key_of_account(), name="invoice_account"),
         ]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@ from django.db.models import F, Q
 
 from audit.ids import UUIDv7Field
 from channels.models import Environment, MpesaChannel
+from payments.accounts import key_of_account
 from tenants.sentences import SentenceField
 
 
@@ -47,7 +48,9 @@ class Payment(models.Model):
             models.Index(fields=["channel", "paid_at", "id"], name="payment_of_channel"),
             models.Index(fields=["environment", "payer", "paid_at", "id"], name="payment_of_payer"),
             models.Index(
-                fields=["environment", "account_reference", "paid_at"],
+                "environment",
+                key_of_account(),
+                "paid_at",
                 condition=~Q(account_reference=""),  # tills have none
                 name="payment_reference",
             ),

@@ -23,6 +23,7 @@ from payments.invoices import (
     NoPayBill,
     cancel_invoice,
     create_invoices,
+    invoices_like,
     opt_in,
     send_pending,
 )
@@ -404,6 +405,41 @@ def test_a_payment_to_its_account_pays_an_invoice(acme, billing, sent, run_due):
     with tenant_context(acme):
         parts = [(part.payment.receipt, part.amount) for part in parts_of(invoice)]
     assert parts == [("RKL51ZDR4F", Decimal(4000)), ("RKL51ZDR4G", Decimal(5000))]
+
+
+@pytest.mark.parametrize(
+    ("account", "typed"),
+    [("1042", "10-42"), ("1042", " 10 42"), ("10-42", "1042"), ("1052", "1-0-5-2"), ("House 7", "HOUSE\u20117")],
+)
+def test_an_account_is_found_however_the_customer_spelt_it(acme, billing, sent, run_due, account, typed):
+    invoice = sent(account_reference=account)
+    with tenant_context(acme):
+        pay(billing, "RKL51ZDR4F", account_reference=typed)
+    run_due()
+
+    assert reload(acme, invoice) == (Status.PAID, Decimal(9000))
+    with tenant_context(acme):
+        assert [(part.payment.account_reference, part.amount) for part in parts_of(invoice)] == [(typed, Decimal(9000))]
+
+
+def test_invoices_whose_accounts_are_spelt_otherwise_share_what_is_paid_to_them(acme, billing, sent, run_due):
+    first = sent(account_reference="HOUSE-7", due_date=date(2026, 8, 1))
+    second = sent(account_reference="house 7", due_date=date(2026, 8, 2))
+    with tenant_context(acme):
+        pay(billing, "RKL51ZDR4F", 10_000, account_reference="House7")
+    run_due()
+
+    assert reload(acme, first) == (Status.PAID, Decimal(9000))
+    assert reload(acme, second) == (Status.PARTLY_PAID, Decimal(1000))
+
+
+@pytest.mark.parametrize(("words", "count"), [("house 7", 1), ("HOUSE-7", 1), ("house", 0), ("-", 0)])
+def test_invoices_are_searched_by_their_account_however_it_is_spelt(acme, billing, bill, actor, words, count):
+    bill(new(account_reference="House7"))
+
+    with tenant_context(acme):
+        found = invoices_like(actor=actor(), environment=billing.environment, words=words, today=date(2026, 8, 1))
+        assert found.count() == count
 
 
 def test_a_payment_that_was_given_back_pays_nothing(acme, billing, sent, run_due):
