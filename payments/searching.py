@@ -15,16 +15,16 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from audit.services import Actor
-from channels import mapping
 from channels.msisdn import InvalidPhoneNumber, normalise, spellings
+from payments.accounts import account_key, of_account
 from payments.models import Payment
 from payments.queries import payments_of
 from payments.services import NAIROBI
+from tenants.amounts import read_amount
 
 LOOKED_THROUGH = 20_000  # payments, where no index answers
 
-_AMOUNT = re.compile(r"(?:KES|KSH)?\.? ?([0-9][0-9,]{0,11}(?:\.[0-9]{1,2})?)(?:/=)?", re.IGNORECASE)
-_RECEIPT = re.compile(r"(?=.*[0-9])(?=.*[A-Z])[A-Z0-9]{10}")
+_RECEIPT = re.compile(r"(?=.*[A-Z])[A-Z0-9]{10}")
 _PAYERS_THAT_ARE = """
     SELECT payer
       FROM unnest(%s::text[]) AS payer
@@ -118,11 +118,10 @@ def _among_the_newest(rows: QuerySet[Payment], wanted: Q) -> Found:
 
 def _whole(typed: str, environment: str) -> Q | None:
     """What is known by an index, if that is what was typed."""
-    bare = mapping.normalise(typed)  # `vip-001` is looked for as `VIP001` too
-    reference = Q(account_reference__in={typed, typed.upper(), typed.lower(), bare, bare.upper()} - {""})
+    account = of_account(typed)
     other = _known_otherwise(typed, environment)
-    if Payment.objects.filter(reference, environment=environment).exists():
-        return reference | other if other else reference
+    if Payment.objects.filter(account, environment=environment).exists():
+        return account | other if other else account
     return other
 
 
@@ -132,11 +131,17 @@ def _known_otherwise(typed: str, environment: str) -> Q | None:
         return Q(payer__in=_payers(normalise(typed), environment))
     except InvalidPhoneNumber:
         pass
-    if amount := _AMOUNT.fullmatch(typed):
-        return Q(amount=Decimal(amount[1].replace(",", "")))
-    if _RECEIPT.fullmatch(typed.upper()):
-        return Q(receipt=typed.upper())
+    if amount := read_amount(typed):
+        return Q(amount=Decimal(amount))
+    receipt = typed.upper()
+    if _RECEIPT.fullmatch(receipt) and (not receipt.isalpha() or _is_receipt(receipt, environment)):
+        return Q(receipt=receipt)
     return None
+
+
+def _is_receipt(letters: str, environment: str) -> bool:
+    """Are these ten letters a receipt? Most receipts have a digit, but not all; and a name may have ten letters."""
+    return Payment.objects.filter(receipt=letters, environment=environment).exists()
 
 
 def _payers(msisdn: str, environment: str) -> list[str]:
@@ -150,6 +155,7 @@ def _payers(msisdn: str, environment: str) -> list[str]:
 def _parts(typed: str) -> Q:
     """The beginning of a receipt or account number, or something in a name."""
     parts = Q(receipt__startswith=typed.upper())
-    for spelling in (typed, typed.upper(), typed.lower()):  # cheaper than folding the case of every row
+    bare = account_key(typed)
+    for spelling in {typed, typed.upper(), typed.lower(), bare, bare.upper()} - {""}:  # cheaper than every row's key
         parts |= Q(account_reference__startswith=spelling)
     return parts | Q(payer_name__contains=typed.upper()) | Q(payer_name__contains=typed.title())

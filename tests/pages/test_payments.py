@@ -4,6 +4,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html import unescape
+from urllib.parse import quote
 
 import pytest
 from django.utils import timezone
@@ -113,7 +114,10 @@ def known(acme, paybill, pay):
         ("?q=kamau", ["UKL0000001"]),
         ("?q=INV-7", ["UKL0000002"]),
         ("?q=vip", ["UKL0000001"]),
-        ("?q=vip-001", ["UKL0000001"]),
+        *((f"?q={quote(typed)}", ["UKL0000001"]) for typed in ("vip-001", "Vip 001", "V-I-P 0", "vip\u2013001")),
+        *((f"?q={quote(typed)}", ["UKL0000002"]) for typed in ("INV7", "in v7", "Sh. 1,500.50", "1 500.50/=")),
+        *((f"?q={quote(typed)}", ["UKL0000001"]) for typed in ("sh 500", "Kshs 500", "500.00/-", "kes500")),
+        ("?q=5+00", ["UKL0000003"]),
         ("?q=-", []),
         ("?q=nobody", []),
         ("?since=2026-11-20", ["UKL0000003", "UKL0000002"]),
@@ -123,6 +127,18 @@ def known(acme, paybill, pay):
 )
 def test_a_payment_is_found_by_what_is_at_hand(known, acme, browser, member_of, query, found):
     assert receipts(browser(member_of(acme, Role.USER)), query) == found
+
+
+def test_ten_letters_are_a_receipt_if_there_is_one_else_a_name(acme, paybill, pay, browser, member_of, monkeypatch):
+    monkeypatch.setattr(searching, "LOOKED_THROUGH", 1)
+    pay(acme, paybill, "UKLSVMSISF", payer_name="MAKHANDIAS", paid_at=datetime(2026, 11, 19, 9, 0, tzinfo=UTC))
+    pay(acme, paybill, "UKL0000001", payer_name="MAKHANDIAS", paid_at=datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
+    client = browser(member_of(acme, Role.USER))
+
+    assert receipts(client, "?q=UKLSVMSISF") == ["UKLSVMSISF"]
+    assert receipts(client, "?q=uklsvmsisf") == ["UKLSVMSISF"]
+    monkeypatch.undo()
+    assert receipts(client, "?q=MAKHANDIAS") == ["UKL0000001", "UKLSVMSISF"]
 
 
 def test_a_payment_is_found_by_its_channel(known, acme, browser, member_of):
