@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import django_filters
 from django.db.models import QuerySet
 from django.urls import path
 from django.utils import timezone
@@ -18,6 +17,7 @@ from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilt
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment
 from payments import standing_orders
+from payments.api.filters import AccountFilter
 from payments.models import StandingOrder
 from payments.standing_order_words import do_now_about, meaning_of
 from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
@@ -105,7 +105,7 @@ class StandingOrderDetailOutput(StandingOrderOutput):
 class StandingOrderFilters(OneEnvironment):
     channel = PublicIdFilter("ch", field_name="channel_id")
     status = LowerCaseChoiceFilter(StandingOrder.Status, field_name="status")
-    account_reference = django_filters.CharFilter("account_reference", "iexact")
+    account_reference = AccountFilter()
 
 
 @extend_schema(tags=_TAG)

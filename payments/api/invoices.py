@@ -19,6 +19,7 @@ from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilt
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment, MpesaChannel
 from payments import invoices
+from payments.api.filters import AccountFilter
 from payments.invoice_payments import parts_of
 from payments.models import Invoice
 from tenants.errors import Invalid
@@ -115,7 +116,7 @@ class InvoiceFilters(OneEnvironment):
     channel = PublicIdFilter("ch", field_name="channel_id")
     status = LowerCaseChoiceFilter(Invoice.Status, field_name="status")
     external_reference = django_filters.CharFilter("external_reference")
-    account_reference = django_filters.CharFilter("account_reference", "iexact")
+    account_reference = AccountFilter()
 
 
 class ChannelBillManager(APIView):

@@ -17,6 +17,7 @@ from channels.daraja.explanations import Api, explain
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment
+from payments.api.filters import AccountFilter
 from payments.models import DayTotal, Payment, PaymentRequest
 from payments.quarantine import quarantined_callbacks, redrive_callbacks
 from payments.queries import day_totals_of, payments_of, read_payment
@@ -55,7 +56,7 @@ class PaymentFilters(OneEnvironment):
     paid_from = django_filters.IsoDateTimeFilter("paid_at", "gte")
     paid_before = django_filters.IsoDateTimeFilter("paid_at", "lt")
     channel = PublicIdFilter("ch", field_name="channel_id")
-    account_reference = django_filters.CharFilter("account_reference", "iexact")
+    account_reference = AccountFilter()
     receipt = django_filters.CharFilter("receipt", "iexact")
     amount = django_filters.NumberFilter("amount")
     amount_min = django_filters.NumberFilter("amount", "gte")
@@ -64,7 +65,7 @@ class PaymentFilters(OneEnvironment):
 
 class RequestFilters(OneEnvironment):
     channel = PublicIdFilter("ch", field_name="channel_id")
-    account_reference = django_filters.CharFilter("account_reference", "iexact")
+    account_reference = AccountFilter()
     receipt = django_filters.CharFilter("payment__receipt", "iexact")
     amount = django_filters.NumberFilter("amount")
     status = LowerCaseChoiceFilter(PaymentRequest.Status, field_name="status")

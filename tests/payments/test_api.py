@@ -119,6 +119,8 @@ def test_payments_are_listed_newest_first_and_in_pages(acme, acme_paybill, api):
     [
         ("receipt=ukl0000002", ["UKL0000002"]),
         ("account_reference=school", ["UKL0000002"]),
+        ("account_reference=s-c%20hool", ["UKL0000002"]),
+        ("account_reference=scho", []),
         ("amount=750", ["UKL0000002"]),
         ("amount_min=600", ["UKL0000002"]),
         ("amount_max=600", ["UKL0000001"]),
