@@ -21,7 +21,7 @@ from tenants.models import Tenant, User
 from tenants.permissions import require_operator
 
 _SHORTCODE = re.compile(r"[0-9]{5,7}")
-_RECEIPT = re.compile(r"(?=.*[0-9])[0-9A-Z]{8,20}")
+_RECEIPT = re.compile(r"(?=.*[0-9])[0-9A-Z]{8,20}|[A-Z]{10}")  # a few have no digit
 _SCHEMAS_AT_ONCE = 50
 _MOST_FOUND = 50
 

@@ -59,7 +59,15 @@ def test_a_shortcode_or_store_number_leads_to_its_business(paid, text, slugs):
     assert PlatformAuditEntry.objects.get().after["found"] == slugs
 
 
-@pytest.mark.parametrize("text", ["", "x", "12", "' OR 1=1 --", "ABCDEFGHIJ"])
+def test_a_receipt_may_have_no_digit(acme, paid):
+    with tenant_context(acme):
+        Payment.objects.update(receipt="UKMSVMSISF")
+
+    [found] = search_businesses(actor=OPERATOR, text="ukmsvmsisf")
+    assert (found.tenant, found.what, found.receipt) == (acme, "paid", "UKMSVMSISF")
+
+
+@pytest.mark.parametrize("text", ["", "x", "12", "' OR 1=1 --", "ABCDEFGHI"])
 def test_what_is_neither_is_refused_and_not_asked(paid, text):
     with pytest.raises(UnusableQuestion):
         search_businesses(actor=OPERATOR, text=text)
