@@ -7,7 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from channels.models import Credential, Environment, MpesaChannel
-from tenants.forms.base import PageForm
+from tenants.forms.base import PageForm, ShillingsField
 
 _DIGITS = {"inputmode": "numeric", "autocomplete": "off", "class": "short"}
 _SAVED = _("One is saved. Leave this empty to keep it.")
@@ -133,18 +133,16 @@ class SettingsForm(PageForm):
     store_number = forms.CharField(
         label=_("Store or head office number"), max_length=20, required=False, widget=forms.TextInput(attrs=_DIGITS)
     )
-    minimum_amount = forms.IntegerField(
+    minimum_amount = ShillingsField(
         label=_("Smallest payment, in KES"),
         help_text=_("M-PESA asks us before it takes a payment only if Safaricom has switched validation on for you."),
         required=False,
         error_messages={"invalid": _("Enter whole shillings, like 50.")},
-        widget=forms.TextInput(attrs=_DIGITS),
     )
-    maximum_amount = forms.IntegerField(
+    maximum_amount = ShillingsField(
         label=_("Largest payment, in KES"),
         required=False,
         error_messages={"invalid": _("Enter whole shillings, like 50000.")},
-        widget=forms.TextInput(attrs=_DIGITS),
     )
     accepts_unmapped = forms.BooleanField(
         label=_("Take payments with an account number that no rule names"), required=False

@@ -1,13 +1,13 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from tenants.forms.base import PageForm
+from tenants.forms.base import PageForm, ShillingsField
 
 _AMOUNT = _("Enter whole shillings, from 1 to 250,000.")
 
 
 class PracticePaymentForm(PageForm):
-    amount = forms.IntegerField(
+    amount = ShillingsField(
         label=_("Amount in KES"),
         min_value=1,
         max_value=250_000,
@@ -16,7 +16,6 @@ class PracticePaymentForm(PageForm):
             "required": _("Enter the amount."),
             **dict.fromkeys(("invalid", "min_value", "max_value"), _AMOUNT),
         },
-        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "short"}),
     )
     account_reference = forms.CharField(
         label=_("Account number"),

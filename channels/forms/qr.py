@@ -1,7 +1,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from tenants.forms.base import PageForm
+from tenants.forms.base import PageForm, ShillingsField
 
 
 class QrForm(PageForm):
@@ -15,7 +15,7 @@ class QrForm(PageForm):
         },
         widget=forms.TextInput(attrs={"autocomplete": "off", "class": "short"}),
     )
-    amount = forms.IntegerField(
+    amount = ShillingsField(
         label=_("Amount, in KES"),
         help_text=_("Whole shillings. Safaricom makes no code without an amount."),
         min_value=1,
@@ -26,5 +26,4 @@ class QrForm(PageForm):
             "min_value": _("Enter whole shillings from 1 to 250,000."),
             "max_value": _("Enter whole shillings from 1 to 250,000."),
         },
-        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "short"}),
     )

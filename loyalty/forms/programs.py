@@ -9,15 +9,22 @@ from django.utils.translation import gettext_lazy as _
 from loyalty.accrual import AccrualTerms, StampTerms
 from loyalty.models import Program
 from loyalty.points import POINTS_MAX
-from tenants.forms.base import PageForm
+from tenants.forms.base import PageForm, ShillingsField
 
 _KES_MAX = 1_000_000
 _POINTS = ("points", "per_kes", "multiplier", "minimum_kes", "cap_points")
 _STAMPS = ("payments_needed", "stamp_minimum_kes", "reward", "thanks", "noun", "noun_plural")
 
 
-def _number(label: Any, *, least: int = 0, most: int = _KES_MAX, **more: Any) -> forms.IntegerField:
-    return forms.IntegerField(
+def _number(
+    label: Any,
+    *,
+    least: int = 0,
+    most: int = _KES_MAX,
+    field: type[forms.IntegerField] = forms.IntegerField,
+    **more: Any,
+) -> forms.IntegerField:
+    return field(
         label=label,
         required=False,
         min_value=least,
@@ -60,7 +67,7 @@ class ProgramForm(PageForm):
 
     gives_points = forms.BooleanField(label=_("Payments earn points"), required=False, initial=True)
     points = _number(_("Points"), least=1, most=1000, initial=1)
-    per_kes = _number(_("For each KES"), least=1, initial=100)
+    per_kes = _number(_("For each KES"), least=1, initial=100, field=ShillingsField)
     multiplier = forms.DecimalField(
         label=_("Multiplier"),
         help_text=_("2 gives double points. 1 leaves them as they are."),
@@ -74,6 +81,7 @@ class ProgramForm(PageForm):
     )
     minimum_kes = _number(
         _("Smallest payment that earns, KES"),
+        field=ShillingsField,
         initial=0,
         help_text=_("Smaller payments earn nothing. 0: every one does."),
     )
@@ -81,7 +89,7 @@ class ProgramForm(PageForm):
 
     gives_stamps = forms.BooleanField(label=_("Payments fill a stamp card"), required=False)
     payments_needed = _number(_("Payments for a full card"), least=1, most=1000)
-    stamp_minimum_kes = _number(_("Smallest payment that is a stamp, KES"), initial=0)
+    stamp_minimum_kes = _number(_("Smallest payment that is a stamp, KES"), initial=0, field=ShillingsField)
     reward = _words(_("Reward"), most=80, example=_("For example: free delivery"))
     thanks = _words(_("Thanks in the SMS"), most=80, example=_("For example: Thanks for ordering!"))
     noun = _words(_("One payment is called"), most=40, example=_("For example: order"))

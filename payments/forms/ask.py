@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from channels.forms.once import OnceForm
 from channels.models import MpesaChannel
 from payments.forms.payments import channel_choices, read_channel
+from tenants.forms.base import ShillingsField
 
 _AMOUNT = _("Enter whole shillings, from 1 to 250,000.")
 _REFERENCE = _("Use at most 12 letters and digits, like INV-204.")
@@ -21,7 +22,7 @@ class AskForm(OnceForm):
         error_messages={"required": _("Enter the customer's phone number, like 0712 345 678.")},
         widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "off"}),
     )
-    amount = forms.IntegerField(
+    amount = ShillingsField(
         label=_("Amount in KES"),
         min_value=1,
         max_value=250_000,
@@ -29,7 +30,6 @@ class AskForm(OnceForm):
             "required": _("Enter the amount."),
             **dict.fromkeys(("invalid", "min_value", "max_value"), _AMOUNT),
         },
-        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "short"}),
     )
     account_reference = forms.RegexField(
         r"^[A-Za-z0-9 ._/-]{1,12}$",

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from channels.forms.once import OnceForm
 from payments.forms.money_out_reconciliation import ForChannelForm
 from payments.invoices import NewInvoice
-from tenants.forms.base import DayField, PageForm
+from tenants.forms.base import DayField, PageForm, ShillingsField
 
 _TWO_YEARS = 731  # days
 _AMOUNT = _("Enter whole shillings, from 1 to 50,000,000.")
@@ -59,7 +59,7 @@ class InvoiceFields(PageForm):
         _("What the customer types when paying. Payments to it count for this invoice."),
         **{"class": "short", "autocapitalize": "characters"},
     )
-    amount = forms.IntegerField(
+    amount = ShillingsField(
         label=_("Amount in KES"),
         min_value=1,
         max_value=50_000_000,
@@ -67,7 +67,6 @@ class InvoiceFields(PageForm):
             "required": _("Enter the amount."),
             **dict.fromkeys(("invalid", "min_value", "max_value"), _AMOUNT),
         },
-        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "short"}),
     )
     items = forms.CharField(
         label=_("Items"),

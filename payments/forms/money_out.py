@@ -12,6 +12,7 @@ from audit.ids import public_id, read_public_id
 from channels.models import MpesaChannel
 from payments.models import Payout
 from payments.payouts.checking import columns, required_columns
+from tenants.amounts import read_amount
 from tenants.forms.base import PageForm, read_code
 
 KINDS = {
@@ -112,8 +113,9 @@ class SendForm(FromChannelForm):
         self._columns = columns(kind)
 
     def clean_amount(self) -> str:
-        """`KES 1,500` as people write it."""
-        return str(self.cleaned_data["amount"]).upper().removeprefix("KES").replace(",", "").replace(" ", "")
+        """Its digits; what has none the service explains."""
+        written = str(self.cleaned_data["amount"])
+        return read_amount(written) or written
 
     @property
     def row(self) -> dict[str, object]:

@@ -7,16 +7,15 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from payments.forms.money_out import EitherField
-from tenants.forms.base import PageForm
+from tenants.forms.base import PageForm, ShillingsField
 
 
-def _shillings(label: Any, help_text: Any = "", **more: Any) -> forms.IntegerField:
+def _shillings(label: Any, help_text: Any = "", **more: Any) -> ShillingsField:
     sentence = _("Enter whole shillings in digits, like 50000.")
-    return forms.IntegerField(
+    return ShillingsField(
         label=label,
         help_text=help_text,
         error_messages={"required": sentence, "invalid": sentence},
-        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off", "class": "short"}),
         **more,
     )
 

@@ -10,6 +10,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from tenants.amounts import read_amount
 from tenants.clock import NAIROBI
 from tenants.errors import DomainError
 from tenants.forms.renderer import PageRenderer
@@ -82,6 +83,17 @@ class DayField(forms.DateField):
         today = timezone.localdate(timezone=NAIROBI)
         first, last = ((today + timedelta(days=days)) if days is not None else None for days in self._days)
         return first or _EARLIEST, last or _LATEST
+
+
+class ShillingsField(forms.IntegerField):
+    """Whole shillings as people write them: `1200`, `1,200`, `KES 1 200/=`."""
+
+    def __init__(self, **more: Any) -> None:
+        attributes = {"inputmode": "numeric", "autocomplete": "off", "class": "short"}
+        super().__init__(**{"widget": forms.TextInput(attrs=attributes)} | more)
+
+    def to_python(self, value: Any) -> int | None:
+        return super().to_python(read_amount(value) or value if isinstance(value, str) else value)
 
 
 def email_field(**more: Any) -> forms.EmailField:

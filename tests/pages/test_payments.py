@@ -396,12 +396,12 @@ def test_a_cashier_asks_and_follows_it_to_its_end(acme, paybill, pay, browser, m
     assert "Enter whole shillings, from 1 to 250,000." in page
     assert "Use at most 12 letters and digits, like INV-204." in page
     assert 'value="12"' in page
-    nobody = client.post("/ask/", {"phone_number": "12", "amount": "250", "account_reference": "INV-7"})
+    nobody = client.post("/ask/", {"phone_number": "12", "amount": "KES 250", "account_reference": "INV-7"})
     assert (nobody.status_code, "Enter a Kenyan mobile number" in nobody.content.decode()) == (400, True)
     with tenant_context(acme):
         assert not PaymentRequest.objects.exists()
 
-    answer = client.post("/ask/", {"phone_number": "0712 345 126", "amount": "250", "account_reference": "INV-7"})
+    answer = client.post("/ask/", {"phone_number": "0712 345 126", "amount": "KES 250", "account_reference": "INV-7"})
     with tenant_context(acme):
         asked = PaymentRequest.objects.get()
     assert (asked.phone_number, asked.amount, asked.account_reference) == ("254712345126", 250, "INV-7")
