@@ -1,7 +1,8 @@
 """Who pays: payments by whom they came from, as M-PESA tells it.
 
 A payer is a number, a number that M-PESA masked, or the hash of one (docs/daraja.md). Several people share a masked
-number, so what is counted for one may be several people's.
+number, so what is counted for one may be several people's. A statement may say nothing of who paid: such payments are
+nobody's here.
 """
 
 from collections.abc import Collection
@@ -11,10 +12,12 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import OuterRef, QuerySet, Subquery
+from django.utils.translation import gettext as _
 
 from audit.services import Actor
 from payments.models import Payment
 from payments.queries import payments_of, read_payment
+from tenants.errors import NotFound
 from tenants.permissions import Permission, require
 
 COUNTED = 500  # payments of one payer, at most: a page adds up no more
@@ -56,7 +59,7 @@ def newest_of_each_payer(*, actor: Actor, environment: str) -> QuerySet[Payment]
     """The last payment of everybody who has paid. Each payment is looked at by itself, so walk only so many."""
     payments = payments_of(actor=actor).filter(environment=environment)
     same = Payment.objects.filter(environment=environment, payer=OuterRef("payer")).order_by("-paid_at", "-pk")
-    return payments.filter(pk=Subquery(same.values("pk")[:1]))
+    return payments.exclude(payer="").filter(pk=Subquery(same.values("pk")[:1]))
 
 
 def newest_of_payers(*, actor: Actor, environment: str, payers: Collection[str]) -> QuerySet[Payment]:
@@ -70,9 +73,11 @@ def newest_of_payers(*, actor: Actor, environment: str, payers: Collection[str])
 def payments_like(*, actor: Actor, payment_id: UUID) -> QuerySet[Payment]:
     """All that came from whoever made this payment, in its environment.
 
-    :raises NotFound: if the business has no such payment.
+    :raises NotFound: if the business has no such payment, or nobody knows who made it.
     """
     payment = read_payment(actor=actor, payment_id=payment_id)
+    if not payment.payer:
+        raise NotFound(_("Nobody knows who made this payment."))
     return payments_of(actor=actor).filter(environment=payment.environment, payer=payment.payer)
 
 

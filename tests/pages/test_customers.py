@@ -65,6 +65,16 @@ def rows_of(answer):
     ]
 
 
+def test_a_payment_of_which_nobody_knows_who_made_it_is_no_customers(acme, clerk):
+    unknown = pay(acme, "", name="WANJIKU", source=Payment.Source.STATEMENT)
+
+    page = clerk.get("/customers/")
+    assert len(rows_of(page)) == 4
+    assert address_of(unknown) not in page.content.decode()
+    assert "No customer fits" in text_of(clerk.get("/customers/?q=wanjiku"))
+    assert clerk.get(address_of(unknown)).status_code == 404
+
+
 def test_each_payer_stands_once_with_what_they_paid_and_whether_they_are_a_member(clerk):
     rows = rows_of(clerk.get("/customers/"))
 
