@@ -1,14 +1,12 @@
-import re
 from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
 
 from audit.ids import UUIDv7Field
+from audit.redaction import without_secrets
 from channels.fields import EncryptedTextField
 from tenants.sentences import SentenceDecoder, SentenceEncoder, SentenceField
-
-_LINK = re.compile(r"(https?://[^\s/]+/)\S+")
 
 
 class Environment(models.TextChoices):
@@ -242,7 +240,7 @@ class SmsMessage(models.Model):
     id = UUIDv7Field(primary_key=True, prefix="sms")
     dedup_key = models.CharField(max_length=80)  # what it is about: "points:<payment id>"
     phone_number = models.CharField(max_length=12)  # 2547…
-    body = models.TextField()
+    body = models.TextField()  # when it has left the house, only what is shown of it
     environment = models.CharField(max_length=10, choices=Environment.choices)  # only PRODUCTION leaves the house
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
     provider = models.CharField(max_length=32, blank=True)
@@ -272,8 +270,8 @@ class SmsMessage(models.Model):
 
     @property
     def shown_body(self) -> str:
-        """What the business's people may read of it: a link of a real message is a key, and only its receiver's."""
-        return _LINK.sub(r"\1…", self.body) if self.environment == Environment.PRODUCTION else self.body
+        """What the business's people may read of it: a link is a key, and only its receiver's."""
+        return without_secrets(self.body)
 
 
 class Problem(models.Model):

@@ -16,7 +16,7 @@ class SmsMessageOutput(serializers.ModelSerializer[SmsMessage]):
     """`sent`: the provider took it. `unknown`: it may have; we don't send it again. `error` says why in plain words."""
 
     id = PublicIdField("sms")
-    body = serializers.CharField(source="shown_body", help_text="Links of real messages are cut: they are keys.")
+    body = serializers.CharField(source="shown_body", help_text="Keys in links are hidden: they are the receiver's.")
     environment = LowerCaseChoiceField(Environment)
     status = LowerCaseChoiceField(SmsMessage.Status)
 

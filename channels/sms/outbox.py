@@ -49,9 +49,10 @@ _QUEUE = """
 _SETTLE = """
     UPDATE channels_smsmessage AS message
        SET status = given.status, provider_message_id = given.provider_message_id, error = given.error,
-           attempts = given.attempts, due_at = given.due_at, sent_at = given.sent_at
-      FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[])
-           AS given (id, status, provider_message_id, error, attempts, due_at, sent_at)
+           attempts = given.attempts, due_at = given.due_at, sent_at = given.sent_at, body = given.body
+      FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[],
+                  %s::text[])
+           AS given (id, status, provider_message_id, error, attempts, due_at, sent_at, body)
      WHERE message.id = given.id AND message.status IN ('SENDING', 'UNKNOWN')
 """
 
@@ -179,8 +180,15 @@ def _settle(batch: Sequence[SmsMessage]) -> None:
                 [message.attempts for message in batch],
                 [message.due_at for message in batch],
                 [message.sent_at for message in batch],
+                [_left_of_body(message) for message in batch],
             ],
         )
+
+
+def _left_of_body(message: SmsMessage) -> str:
+    """Whole until nothing more comes of it, and in practice, where the practice phone goes on showing it."""
+    is_kept_whole = message.status == Status.QUEUED or message.environment == Environment.PRACTICE
+    return message.body if is_kept_whole else message.shown_body
 
 
 def _promise_the_rest() -> None:

@@ -316,19 +316,29 @@ def test_what_was_typed_is_forgotten_after_a_day(cast, phone, run_due):
         assert JoinLink.objects.count() == 0
 
 
-def test_in_practice_the_link_is_in_the_outbox_and_of_a_real_one_nobody_reads_it(cast, phone, browser):
+@pytest.mark.parametrize("environment", ["practice", "production"])
+def test_nobody_but_the_receiver_reads_the_key_of_a_link(cast, phone, browser, api, environment):
+    own = ask(phone, cast.tenant, phone_number="0712 345 126")
     link = ask(phone, cast.tenant)
-    clerk = browser(cast.places[Role.USER])
-    assert link in clerk.get("/sms/").content.decode()
-
     with tenant_context(cast.tenant):
-        SmsMessage.objects.filter(dedup_key__startswith="join:").update(environment="PRODUCTION")
-        MpesaChannel.objects.filter(is_primary=True).update(environment="PRODUCTION")
+        SmsMessage.objects.update(environment=environment.upper())
+        MpesaChannel.objects.filter(is_primary=True).update(environment=environment.upper())
 
-    page = clerk.get("/sms/?environment=production").content.decode()
-    assert "Acme: open http://acme.localhost:8000/… within 24 hours to join VIP." in page
-    assert link not in page
-    assert sms_of(cast.tenant)[0].body.count(link) == 1  # what is sent is whole
+    page = browser(cast.places[Role.USER]).get(f"/sms/?environment={environment}").content.decode()
+    rows = api(cast.tenant).get(f"/api/v1/sms-messages/?environment={environment}").json()["results"]
+
+    joining_sms = (
+        "Acme: open http://acme.localhost:8000/join/(token)/ within 24 hours to join VIP."
+        " You did not ask for this? Leave it."
+    )
+    own_sms = "Acme: your VIP page is http://acme.localhost:8000/m/(token)/ Keep this link to yourself."
+    assert joining_sms in page
+    assert own_sms in page
+    assert [row["body"] for row in rows[:2]] == [joining_sms, own_sms]
+    for path in (own, link):
+        assert path not in page
+        assert path not in str(rows)
+    assert [message.body.count(path) for message, path in zip(sms_of(cast.tenant), (own, link), strict=True)] == [1, 1]
 
 
 def test_the_code_to_print_leads_to_the_page(cast, browser, rival, member_of):

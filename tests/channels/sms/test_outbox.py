@@ -71,6 +71,34 @@ def test_practice_messages_never_leave_the_house(in_acme, queue, live, environme
     assert caplog.messages == ["SMS to 2547****126: Hi John!"]
 
 
+LINK = "https://acme.tuzo.example/join/dGhpcyBpcyBhIHRva2Vu_w/"
+
+
+@pytest.mark.parametrize(
+    ("environment", "kept"),
+    [("PRODUCTION", "Open https://acme.tuzo.example/join/(token)/"), ("PRACTICE", f"Open {LINK}")],
+)
+def test_a_link_goes_out_whole_and_is_then_kept_by_the_practice_phone_alone(in_acme, live, environment, kept):
+    sms = NewSms(dedup_key="join:1", phone_number="254712345126", body=f"Open {LINK}", environment=environment)
+    queue_messages(messages=[sms], now=NOW)
+    send()
+
+    assert [asked["fields"]["message"] for asked in live.asked] == [f"Open {LINK}"] * (environment == "PRODUCTION")
+    message = SmsMessage.objects.get()
+    assert (message.status, message.body) == ("SENT", kept)
+    assert message.shown_body == "Open https://acme.tuzo.example/join/(token)/"
+
+
+def test_a_link_that_could_not_be_sent_yet_is_kept_whole(in_acme, live, gateway):
+    gateway.answer = (401, b"")
+    sms = NewSms(dedup_key="join:1", phone_number="254712345126", body=f"Open {LINK}", environment="PRODUCTION")
+    queue_messages(messages=[sms], now=NOW)
+    send()
+
+    message = SmsMessage.objects.get()
+    assert (message.status, message.body) == ("QUEUED", f"Open {LINK}")
+
+
 def test_live_messages_go_to_the_provider(in_acme, queue, live):
     queue(20)
     send()
