@@ -11,6 +11,7 @@ from channels.daraja.phrases import Phrase
 _SEPARATORS = re.compile(r"[\s\-.()\u2010-\u2015]")
 _LOCAL_FORM = re.compile(r"(?:(?:\+|00)?254)?0?([17][0-9]{8})")
 _PLAIN = re.compile(r"254[17][0-9]{8}")
+_NAMES_ONE = re.compile(r"(?:254|0)[17][0-9]{8}|[0-9a-f]{64}")
 _LONGEST = 40
 
 
@@ -61,6 +62,16 @@ def masks(msisdn: str) -> list[str]:
 def spellings(msisdn: str) -> list[str]:
     """Every way in which M-PESA may name a whole number: plain, hashed, masked."""
     return [msisdn, sha256_hex(msisdn), *masks(msisdn)]
+
+
+def may_be(named: str, msisdn: str) -> bool:
+    """Could what M-PESA wrote be this whole number? Plain, masked or hashed; what can't be read speaks against none."""
+    written = _SEPARATORS.sub("", named).removeprefix("+").lower()
+    spelt = (msisdn, f"0{msisdn[3:]}", sha256_hex(msisdn))
+    if "*" in written:
+        first, last = written.split("*", 1)[0], written.rsplit("*", 1)[1]
+        return any(each.startswith(first) and each.endswith(last) for each in spelt)
+    return not _NAMES_ONE.fullmatch(written) or written in spelt
 
 
 def sha256_hex(msisdn: str) -> str:

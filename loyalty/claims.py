@@ -13,6 +13,7 @@ from loyalty.awards import Award, give, rules_of
 from loyalty.models import Member, PaymentOutcome
 from loyalty.points import require_active
 from payments.models import Payment
+from payments.payers import may_come_from
 from tenants.errors import Conflict, NotFound
 from tenants.permissions import Permission, require
 
@@ -31,6 +32,10 @@ class OtherProgram(Conflict):
     code = "other_program"
 
 
+class PaidByAnotherPhone(Conflict):
+    code = "paid_by_another_phone"
+
+
 def waiting_payments(*, actor: Actor) -> QuerySet[Payment]:
     """Payments that wait for their payer, of all environments: a door shows one environment at a time."""
     require(actor, Permission.LOYALTY_READ)
@@ -40,7 +45,8 @@ def waiting_payments(*, actor: Actor) -> QuerySet[Payment]:
 
 @transaction.atomic
 def claim_payment(*, actor: Actor, member_id: UUID, receipt: str, now: datetime) -> PaymentOutcome:
-    """Give a waiting payment's points and stamp to the member who shows its receipt, by the terms of today.
+    """Give a waiting payment's points and stamp to the member who shows its receipt, by the terms of today. Whoever
+    does it has seen M-PESA's SMS, so the member may have paid from another phone.
 
     :raises NotFound: if there is no such member.
     :raises UnknownReceipt: if no payment in the member's environment has that receipt.
@@ -49,12 +55,35 @@ def claim_payment(*, actor: Actor, member_id: UUID, receipt: str, now: datetime)
     :raises MemberInactive: if the member was deactivated.
     """
     require(actor, Permission.MEMBERS_CHANGE)
+    member = _claimant(member_id)
+    return _claim(actor, member, _lock_waiting(receipt, member), now=now)
+
+
+@transaction.atomic
+def claim_by_oneself(*, actor: Actor, member_id: UUID, receipt: str, now: datetime) -> PaymentOutcome:
+    """The same, by the member alone: nobody else has seen more of it than a receipt, which others can read, too.
+
+    :raises PaidByAnotherPhone: if M-PESA named another payer than the member's own number.
+    :raises DomainError: as `claim_payment`.
+    """
+    require(actor, Permission.MEMBERS_CHANGE)
+    member = _claimant(member_id)
+    outcome = _lock_waiting(receipt, member)
+    if member.phone_number and not may_come_from(payment=outcome.payment, phone_number=member.phone_number):
+        raise PaidByAnotherPhone(_("That payment came from another phone. Show its SMS at the counter."))
+    return _claim(actor, member, outcome, now=now)
+
+
+def _claimant(member_id: UUID) -> Member:
     members = Member.objects.select_related("program__accrual_rule", "program__stamp_rule")
     member = members.filter(pk=member_id).first()
     if member is None:
         raise NotFound(_("There is no such member."))
     require_active(member)
-    outcome = _lock_waiting(receipt.strip().upper(), member)
+    return member
+
+
+def _claim(actor: Actor, member: Member, outcome: PaymentOutcome, *, now: datetime) -> PaymentOutcome:
     payment, rules = outcome.payment, rules_of(member.program)
     earned = rules.earned_by(payment)
     if not earned:
@@ -73,8 +102,9 @@ def claim_payment(*, actor: Actor, member_id: UUID, receipt: str, now: datetime)
     return outcome
 
 
-def _lock_waiting(receipt: str, member: Member) -> PaymentOutcome:
+def _lock_waiting(text: str, member: Member) -> PaymentOutcome:
     """The outcome that the member may have, until the caller's commit. A receipt is unique only within a channel."""
+    receipt = text.strip().upper()
     outcomes = list(
         PaymentOutcome.objects.select_for_update(of=("self",))
         .select_related("payment")

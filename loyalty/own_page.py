@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from audit.services import Actor, system_actor
-from loyalty.claims import claim_payment
+from loyalty.claims import claim_by_oneself
 from loyalty.members import change_member
 from loyalty.models import Member, PaymentOutcome
 from tenants.demo import require_no_visitor
@@ -56,13 +56,13 @@ def claim_own_payment(*, token: str, receipt: str, now: datetime) -> PaymentOutc
 
     :raises TooManyAttempts: after ten tries in an hour: receipts are not for guessing.
     :raises BusinessClosed: if the business is not open for changes.
-    :raises DomainError: whatever else `claim_payment` refuses.
+    :raises DomainError: whatever else `claim_by_oneself` refuses.
     """
     member = member_behind(token=token)
     require_open(connection.tenant)  # type: ignore[attr-defined]  # django-tenants' connection
     require_no_visitor()
     count_attempt("own_claim", who=member.pk.hex)
-    return claim_payment(actor=reader(member), member_id=member.pk, receipt=receipt, now=now)
+    return claim_by_oneself(actor=reader(member), member_id=member.pk, receipt=receipt, now=now)
 
 
 def leave(*, token: str, now: datetime) -> Member:

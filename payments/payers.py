@@ -15,8 +15,10 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from audit.services import Actor
-from payments.models import Payment
+from channels.msisdn import may_be
+from payments.models import Payment, PaymentRequest, StatusQuery
 from payments.queries import payments_of, read_payment
+from payments.status_queries import found_in
 from tenants.errors import NotFound
 from tenants.permissions import Permission, require
 
@@ -90,6 +92,16 @@ def totals_of(*, actor: Actor, environment: str, payers: Collection[str]) -> dic
             payer: PayerTotal(payments, amount, has_more=payments == COUNTED)
             for payer, payments, amount in cursor.fetchall()
         }
+
+
+def may_come_from(*, payment: Payment, phone_number: str) -> bool:
+    """Could this phone have paid it? By the number that it came with, and where that is masked by what else M-PESA said
+    of it: the request on a phone that it answers, and who paid as a status query found."""
+    asked = PaymentRequest.objects.filter(payment=payment).values_list("phone_number", flat=True)
+    answers = StatusQuery.objects.filter(payment=payment, status=StatusQuery.Status.ANSWERED)
+    found = [each for each in map(found_in, answers) if each.receipt == payment.receipt and each.payer]
+    named = [payment.payer, *asked, *(each.payer.number for each in found if each.payer)]
+    return all(may_be(each, phone_number) for each in named)
 
 
 def is_shared(payer: str) -> bool:

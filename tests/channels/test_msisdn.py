@@ -95,6 +95,34 @@ def test_the_ways_in_which_m_pesa_masks_are_known(written):
     assert written not in msisdn.masks("254708374127")
 
 
+@pytest.mark.parametrize(
+    ("named", "is_possible"),
+    [
+        ("254712345126", True),
+        ("+254712345126", True),
+        ("0712345126", True),
+        ("254712345101", False),
+        ("0712345101", False),
+        ("2547 ***** 126", True),
+        ("254******126", True),
+        ("07****126", True),
+        ("2547 ***** 101", False),
+        ("2541****126", False),
+        ("254713*****126", False),
+        (msisdn.sha256_hex("254712345126"), True),
+        (msisdn.sha256_hex("254712345126").upper(), True),
+        (msisdn.sha256_hex("254712345101"), False),
+        (f"{msisdn.sha256_hex('254712345126')[:20]}****", True),
+        (f"{msisdn.sha256_hex('254712345101')[:20]}****", False),
+        ("600100", True),
+        ("", True),
+        ("*", True),
+    ],
+)
+def test_what_m_pesa_wrote_speaks_for_or_against_a_number(named, is_possible):
+    assert msisdn.may_be(named, "254712345126") is is_possible
+
+
 def test_only_twelve_plain_digits_are_a_plain_number():
     assert msisdn.is_plain("254708374149")
     assert not msisdn.is_plain("0708374149")

@@ -5,11 +5,21 @@ from audit.ids import new_id
 from audit.models import AuditEntry
 from audit.services import system_actor
 from channels.models import SmsMessage
-from loyalty.claims import OtherProgram, PaymentNotWaiting, UnknownReceipt, claim_payment, waiting_payments
+from channels.msisdn import sha256_hex
+from loyalty.claims import (
+    OtherProgram,
+    PaidByAnotherPhone,
+    PaymentNotWaiting,
+    UnknownReceipt,
+    claim_by_oneself,
+    claim_payment,
+    waiting_payments,
+)
 from loyalty.members import change_member, enrol_member
 from loyalty.models import Member, PaymentOutcome, PointsEntry, Reward
 from loyalty.points import MemberInactive
 from loyalty.services import change_program
+from payments.models import PaymentRequest, StatusQuery
 from tenants.errors import NotFound, NotPermitted
 from tenants.models import Role
 from tests.loyalty.conftest import JOHNS_NUMBER, NOW
@@ -134,3 +144,58 @@ def test_rival_claims_none_of_acmes_payments(in_acme, rival, loyalty, pay, actor
         with pytest.raises(NotFound):
             claim_payment(actor=actor(), member_id=member.pk, receipt=payment.receipt, now=NOW)
     assert PaymentOutcome.objects.get().status == "WAITING"
+
+
+# -- By the member alone ----------------------------------------------------------------------------------------------
+
+OTHERS = "254712345101"
+
+
+def try_alone(member, payment):
+    return claim_by_oneself(actor=STAFF, member_id=member.pk, receipt=payment.receipt, now=NOW)
+
+
+def refused_alone(member, payment):
+    with pytest.raises(PaidByAnotherPhone, match="came from another phone"):
+        try_alone(member, payment)
+    assert PaymentOutcome.objects.get().status == "WAITING"
+    assert not PointsEntry.objects.exists()
+    assert not AuditEntry.objects.filter(action="payment.claimed").exists()
+
+
+def test_a_member_claims_alone_what_their_own_phone_may_have_paid(in_acme, loyalty, pay):
+    assert try_alone(enrol(loyalty), pay(payer=MASKED)).points == 50
+
+
+@pytest.mark.parametrize("payer", ["2547 ***** 101", OTHERS, sha256_hex(OTHERS)])
+def test_nobody_claims_alone_what_another_phone_paid_but_the_counter_may(in_acme, loyalty, pay, actor, payer):
+    member, payment = enrol(loyalty), pay(payer=payer)
+
+    refused_alone(member, payment)
+
+    claim_payment(actor=actor(Role.USER), member_id=member.pk, receipt=payment.receipt, now=NOW)
+    assert PointsEntry.objects.get().points == 50
+
+
+def test_what_m_pesa_said_later_of_the_payer_counts_too(in_acme, loyalty, pay, shop):
+    member, payment = enrol(loyalty), pay(payer=MASKED)
+    question = StatusQuery.objects.create(
+        channel=shop, environment="PRACTICE", payment=payment, receipt=payment.receipt, status="ANSWERED", asked_at=NOW,
+        result_code="0", found={"ReceiptNo": payment.receipt, "DebitPartyName": f"{OTHERS[:6]}999126 - Jane"},
+    )  # fmt: skip
+    refused_alone(member, payment)
+
+    question.delete()
+    request = PaymentRequest.objects.create(
+        channel=shop, environment="PRACTICE", payment=payment, phone_number=OTHERS, amount=5000, status="SUCCEEDED"
+    )
+    refused_alone(member, payment)
+
+    PaymentRequest.objects.filter(pk=request.pk).update(phone_number=JOHNS_NUMBER)
+    assert try_alone(member, payment).points == 50
+
+
+def test_a_member_whose_number_is_not_known_claims_alone(in_acme, loyalty, pay):
+    member = enrol(loyalty, phone_number="", consented=False)
+
+    assert try_alone(member, pay(payer="2547 ***** 101")).points == 50

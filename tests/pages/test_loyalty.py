@@ -466,6 +466,8 @@ def test_the_link_ends_by_itself(phone, own, monkeypatch):
 def test_a_member_claims_a_payment_themselves_and_can_not_guess(cast, phone, own, member, waiting):
     for number in range(limits.OWN_CLAIMS_PER_HOUR - 1):
         assert phone.post(own, {"receipt": f"TLM00GUESS{number}"}).status_code == 404
+    with tenant_context(cast.tenant):
+        Payment.objects.filter(pk=waiting.pk).update(payer="2547****126")
     answer = phone.post(own, {"receipt": "TLM00WAIT1"}, follow=True)
 
     assert "Payment TLM00WAIT1 gave 60 points." in text_of(answer)
@@ -475,6 +477,16 @@ def test_a_member_claims_a_payment_themselves_and_can_not_guess(cast, phone, own
 
     refused = phone.post(own, {"receipt": "TLM00WAIT1"})
     assert (refused.status_code, "Too many attempts" in refused.content.decode()) == (429, True)
+
+
+def test_a_member_does_not_claim_what_another_phone_paid(cast, phone, own, member, waiting, clerk, address):
+    refused = phone.post(own, {"receipt": "TLM00WAIT1"})
+
+    assert refused.status_code == 409
+    assert "That payment came from another phone. Show its SMS at the counter." in text_of(refused)
+    assert stored(cast.tenant, Member, pk=member.pk).points_balance == 180
+    counter = clerk.post(f"{address}claim/", {"receipt": "TLM00WAIT1"}, follow=True)
+    assert "Payment TLM00WAIT1 gave 60 points." in text_of(counter)
 
 
 def test_who_leaves_is_forgotten_and_keeps_no_page(cast, phone, own, member):
