@@ -228,7 +228,10 @@ class StepLink(models.Model):
 
 
 class SmsMessage(models.Model):
-    """One SMS to a customer: queued in the commit that gives the reason for it, sent by a worker, at most once."""
+    """One SMS to a customer: queued in the commit that gives the reason for it, sent by a worker, at most once.
+
+    When the number is forgotten, its messages stay without number and text, and those that were not sent are FAILED.
+    """
 
     class Status(models.TextChoices):
         QUEUED = "QUEUED", "waiting to be sent"
@@ -239,8 +242,8 @@ class SmsMessage(models.Model):
 
     id = UUIDv7Field(primary_key=True, prefix="sms")
     dedup_key = models.CharField(max_length=80)  # what it is about: "points:<payment id>"
-    phone_number = models.CharField(max_length=12)  # 2547…
-    body = models.TextField()  # when it has left the house, only what is shown of it
+    phone_number = models.CharField(max_length=12, blank=True)  # 2547…
+    body = models.TextField(blank=True)  # when it has left the house, only what is shown of it
     environment = models.CharField(max_length=10, choices=Environment.choices)  # only PRODUCTION leaves the house
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.QUEUED)
     provider = models.CharField(max_length=32, blank=True)
@@ -253,11 +256,17 @@ class SmsMessage(models.Model):
     sent_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["dedup_key"], name="sms_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["dedup_key"], name="sms_once"),
+            models.CheckConstraint(
+                condition=~Q(phone_number="") | (Q(body="") & ~Q(status="QUEUED")), name="sms_forgotten_whole"
+            ),
+        ]
         indexes = [
             models.Index(fields=["due_at"], condition=Q(status="QUEUED"), name="sms_queued"),
             models.Index(fields=["sending_at"], condition=Q(status="SENDING"), name="sms_sending"),
             models.Index(fields=["environment", "id"], name="sms_newest"),
+            models.Index(fields=["phone_number"], name="sms_of_number"),
             models.Index(
                 fields=["environment", "status", "-id"],
                 condition=Q(status__in=["FAILED", "UNKNOWN"]),

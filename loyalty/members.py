@@ -16,7 +16,8 @@ from channels import mapping, msisdn
 from channels.explaining import wrong_number
 from channels.mapping import AccountMapping, Match
 from channels.models import MpesaChannel
-from loyalty.models import Member, Program
+from channels.sms.outbox import forget_number
+from loyalty.models import JoinLink, Member, Program
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 
@@ -105,6 +106,8 @@ def enrol_member(
 def change_member(*, actor: Actor, member_id: UUID, now: datetime, **changes: Unpack[MemberChanges]) -> Member:
     """Change a member's name or number, or whether the member takes part. Points stay.
 
+    A number that is then no member's any more is forgotten wherever it was written to.
+
     :raises NotFound: if there is no such member.
     :raises Invalid: for a number that is not Kenyan.
     :raises ConsentMissing: if a new number is given without the member's consent to it.
@@ -112,7 +115,7 @@ def change_member(*, actor: Actor, member_id: UUID, now: datetime, **changes: Un
     """
     require(actor, Permission.MEMBERS_CHANGE)
     member = lock_member(member_id)
-    before = _state(member)
+    before, number_before = _state(member), member.phone_number
     if "name" in changes:
         member.name = changes["name"].strip()
     if "is_active" in changes:
@@ -120,6 +123,8 @@ def change_member(*, actor: Actor, member_id: UUID, now: datetime, **changes: Un
     if "phone_number" in changes:
         _set_phone_number(member, changes["phone_number"], consented=changes.get("consented", False), now=now)
     _save(member)
+    if number_before not in {"", member.phone_number}:
+        _forget_if_nobodys(number_before, member.environment)
     after = _state(member)
     changed = [name for name in after if after[name] != before[name]]
     if changed:
@@ -214,6 +219,12 @@ def _set_phone_number(member: Member, text: str, *, consented: bool, now: dateti
         raise ConsentMissing(sentence, errors={"consented": [sentence]})
     member.phone_number, member.phone_hash = phone_number, msisdn.sha256_hex(phone_number)
     member.consented_at, member.consent_way, member.consent_note = now, Member.ConsentWay.TOLD, ""
+
+
+def _forget_if_nobodys(phone_number: str, environment: str) -> None:
+    if not Member.objects.filter(phone_number=phone_number, environment=environment).exists():
+        forget_number(phone_number=phone_number, environment=environment)
+        JoinLink.objects.filter(phone_number=phone_number, environment=environment).delete()
 
 
 def _save(member: Member) -> None:

@@ -74,7 +74,7 @@ def _note(outcome: PaymentOutcome) -> str:
 
 
 def _of_message(message: SmsMessage) -> Moment:
-    body = f"“{message.shown_body}”"
+    body = f"“{message.shown_body}”" if message.body else ""
     match message.status:
         case _SMS.SENT:
             return Moment(message.sent_at, _("The customer got an SMS."), detail=body)

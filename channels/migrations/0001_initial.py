@@ -96,8 +96,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', audit.ids.UUIDv7Field(default=audit.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('dedup_key', models.CharField(max_length=80)),
-                ('phone_number', models.CharField(max_length=12)),
-                ('body', models.TextField()),
+                ('phone_number', models.CharField(blank=True, max_length=12)),
+                ('body', models.TextField(blank=True)),
                 ('environment', models.CharField(choices=[('PRACTICE', 'Practice: our simulator, no real money'), ('SANDBOX', "Safaricom's sandbox, no real money"), ('PRODUCTION', 'Live: real money')], max_length=10)),
                 ('status', models.CharField(choices=[('QUEUED', 'waiting to be sent'), ('SENDING', 'handed to the provider, no answer yet'), ('SENT', 'the provider took it'), ('FAILED', 'the provider refused it, or could not be reached for a day'), ('UNKNOWN', 'the provider may have taken it; not sent again')], default='QUEUED', max_length=8)),
                 ('provider', models.CharField(blank=True, max_length=32)),
@@ -110,8 +110,8 @@ class Migration(migrations.Migration):
                 ('sent_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('status', 'QUEUED')), fields=['due_at'], name='sms_queued'), models.Index(condition=models.Q(('status', 'SENDING')), fields=['sending_at'], name='sms_sending'), models.Index(fields=['environment', 'id'], name='sms_newest'), models.Index(condition=models.Q(('status__in', ['FAILED', 'UNKNOWN'])), fields=['environment', 'status', '-id'], name='sms_not_sent')],
-                'constraints': [models.UniqueConstraint(fields=('dedup_key',), name='sms_once')],
+                'indexes': [models.Index(condition=models.Q(('status', 'QUEUED')), fields=['due_at'], name='sms_queued'), models.Index(condition=models.Q(('status', 'SENDING')), fields=['sending_at'], name='sms_sending'), models.Index(fields=['environment', 'id'], name='sms_newest'), models.Index(fields=['phone_number'], name='sms_of_number'), models.Index(condition=models.Q(('status__in', ['FAILED', 'UNKNOWN'])), fields=['environment', 'status', '-id'], name='sms_not_sent')],
+                'constraints': [models.UniqueConstraint(fields=('dedup_key',), name='sms_once'), models.CheckConstraint(condition=models.Q(models.Q(('phone_number', ''), _negated=True), models.Q(('body', ''), models.Q(('status', 'QUEUED'), _negated=True)), _connector='OR'), name='sms_forgotten_whole')],
             },
         ),
         migrations.CreateModel(

@@ -13,7 +13,10 @@ from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, refus
 
 
 class SmsMessageOutput(serializers.ModelSerializer[SmsMessage]):
-    """`sent`: the provider took it. `unknown`: it may have; we don't send it again. `error` says why in plain words."""
+    """`sent`: the provider took it. `unknown`: it may have; we don't send it again. `error` says why in plain words.
+
+    When the member leaves, number and text are forgotten, and empty here.
+    """
 
     id = PublicIdField("sms")
     body = serializers.CharField(source="shown_body", help_text="Keys in links are hidden: they are the receiver's.")

@@ -48,8 +48,10 @@ _QUEUE = """
 """
 _SETTLE = """
     UPDATE channels_smsmessage AS message
-       SET status = given.status, provider_message_id = given.provider_message_id, error = given.error,
-           attempts = given.attempts, due_at = given.due_at, sent_at = given.sent_at, body = given.body
+       SET status = CASE WHEN phone_number = '' AND given.status = 'QUEUED' THEN 'FAILED' ELSE given.status END,
+           body = CASE WHEN phone_number = '' THEN '' ELSE given.body END,
+           provider_message_id = given.provider_message_id, error = given.error, attempts = given.attempts,
+           due_at = given.due_at, sent_at = given.sent_at
       FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::timestamptz[],
                   %s::text[])
            AS given (id, status, provider_message_id, error, attempts, due_at, sent_at, body)
@@ -85,6 +87,18 @@ def queue_messages(*, messages: Sequence[NewSms], now: datetime) -> None:
             ],
         )
     enqueue(send_queued_sms)
+
+
+def forget_number(*, phone_number: str, environment: str) -> None:
+    """In the caller's commit take number and text from all messages to it, and send none that is not sent yet. What
+    the provider has in hand at this moment goes out, and is not tried again."""
+    rows = SmsMessage.objects.filter(phone_number=phone_number, environment=environment)
+    keys = list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    found = SmsMessage.objects.filter(pk__in=keys)
+    found.filter(status=Status.QUEUED).update(
+        status=Status.FAILED, error=say("The number was forgotten before it was sent.")
+    )
+    found.update(phone_number="", body="")
 
 
 def messages_of(*, actor: Actor) -> QuerySet[SmsMessage]:
@@ -168,7 +182,8 @@ def _hand_over(message: SmsMessage, *, provider: SmsProvider, clock: Callable[[]
         message.provider_message_id = sent.provider_message_id
 
 
-def _settle(batch: Sequence[SmsMessage]) -> None:
+def _settle(messages: Sequence[SmsMessage]) -> None:
+    batch = sorted(messages, key=lambda message: message.pk)  # in the order in which `forget_number` locks
     with connection.cursor() as cursor:
         cursor.execute(
             _SETTLE,

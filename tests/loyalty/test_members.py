@@ -5,8 +5,9 @@ from django_tenants.utils import tenant_context
 
 from audit.ids import new_id
 from audit.models import AuditEntry
-from channels.models import Environment
+from channels.models import Environment, SmsMessage
 from channels.msisdn import sha256_hex
+from channels.sms.outbox import NewSms, queue_messages
 from loyalty import members
 from loyalty.members import (
     CodeRoutedElsewhere,
@@ -17,7 +18,7 @@ from loyalty.members import (
     get_member,
     members_of,
 )
-from loyalty.models import Member
+from loyalty.models import JoinLink, Member, Program
 from tenants.errors import Invalid, NotFound, NotPermitted
 from tenants.models import Role, Tenant
 from tenants.permissions import BusinessClosed
@@ -196,6 +197,70 @@ def test_another_member_s_number_is_refused(in_acme, loyalty, enrol, actor):
 
     member.refresh_from_db()
     assert member.phone_number == ""
+
+
+def written_to(number, environment="PRACTICE"):
+    """A sent and a queued SMS to it, and a link that waits on it."""
+    keys = [f"test:{environment}:{number}:{each}" for each in (1, 2)]
+    messages = [NewSms(dedup_key=key, phone_number=number, body="Hi Achieng!", environment=environment) for key in keys]
+    queue_messages(messages=messages, now=NOW)
+    SmsMessage.objects.filter(dedup_key=keys[0]).update(status="SENT", sent_at=NOW)
+    JoinLink.objects.create(
+        program=Program.objects.first(), environment=environment, phone_number=number, asked_at=NOW, expires_at=NOW
+    )
+
+
+def outbox(environment="PRACTICE"):
+    rows = SmsMessage.objects.filter(environment=environment).order_by("pk")
+    return list(rows.values_list("phone_number", "body", "status", "sent_at"))
+
+
+WHOLE = [(JOHNS_NUMBER, "Hi Achieng!", "SENT", NOW), (JOHNS_NUMBER, "Hi Achieng!", "QUEUED", None)]
+FORGOTTEN = [("", "", "SENT", NOW), ("", "", "FAILED", None)]
+
+
+@pytest.mark.parametrize("number", ["", "0712 345 999"])
+def test_a_number_that_goes_is_forgotten_in_what_was_sent_to_it(in_acme, loyalty, enrol, actor, number):
+    member = enrol(loyalty, phone_number=JOHNS_NUMBER, consented=True)
+    written_to(JOHNS_NUMBER)
+    written_to(JOHNS_NUMBER, "PRODUCTION")
+    written_to("254712345777")
+
+    change_member(actor=actor(), member_id=member.pk, phone_number=number, consented=True, now=NOW)
+
+    assert outbox() == [*FORGOTTEN, *((("254712345777", *row[1:])) for row in WHOLE)]
+    assert outbox("PRODUCTION") == WHOLE  # what is live has members of its own
+    failed = SmsMessage.objects.get(environment="PRACTICE", status="FAILED")
+    assert failed.error == "The number was forgotten before it was sent."
+    links = JoinLink.objects.order_by("pk").values_list("phone_number", "environment")
+    assert list(links) == [(JOHNS_NUMBER, "PRODUCTION"), ("254712345777", "PRACTICE")]
+
+
+def test_a_number_that_is_another_membership_s_is_kept(in_acme, loyalty, vip, enrol, actor):
+    member = enrol(loyalty, phone_number=JOHNS_NUMBER, consented=True)
+    other = enrol(vip, code="VIP1", phone_number=JOHNS_NUMBER, consented=True)
+    written_to(JOHNS_NUMBER)
+
+    change_member(actor=actor(), member_id=member.pk, phone_number="", is_active=False, now=NOW)
+    assert (outbox(), JoinLink.objects.count()) == (WHOLE, 1)
+
+    change_member(actor=actor(), member_id=other.pk, name="Somebody", now=NOW)
+    assert (outbox(), JoinLink.objects.count()) == (WHOLE, 1)
+
+    change_member(actor=actor(), member_id=other.pk, phone_number="", now=NOW)
+    assert (outbox(), JoinLink.objects.count()) == (FORGOTTEN, 0)
+
+
+def test_who_leaves_in_one_business_is_not_forgotten_in_another(in_acme, rival, loyalty, enrol, actor):
+    member = enrol(loyalty, phone_number=JOHNS_NUMBER, consented=True)
+    with tenant_context(rival):
+        Program.objects.create(code="loyalty", name="Loyalty")
+        written_to(JOHNS_NUMBER)
+
+    change_member(actor=actor(), member_id=member.pk, phone_number="", now=NOW)
+
+    with tenant_context(rival):
+        assert (outbox(), JoinLink.objects.count()) == (WHOLE, 1)
 
 
 def test_a_business_that_is_suspended_enrols_nobody_and_still_reads(in_acme, loyalty, enrol, actor):

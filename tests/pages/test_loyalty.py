@@ -489,7 +489,7 @@ def test_a_member_does_not_claim_what_another_phone_paid(cast, phone, own, membe
     assert "Payment TLM00WAIT1 gave 60 points." in text_of(counter)
 
 
-def test_who_leaves_is_forgotten_and_keeps_no_page(cast, phone, own, member):
+def test_who_leaves_is_forgotten_and_keeps_no_page(cast, phone, own, member, clerk):
     question = phone.get(f"{own}leave/")
     assert "You hold 180 points." in text_of(question)
     assert stored(cast.tenant, Member, pk=member.pk).is_active is True
@@ -502,6 +502,10 @@ def test_who_leaves_is_forgotten_and_keeps_no_page(cast, phone, own, member):
     assert (left.is_active, left.name, left.phone_number, left.consented_at) == (False, "", "", None)
     assert left.points_balance == 180
     assert phone.post(own, {"receipt": "TLM00WAIT1"}).status_code in {404, 409}
+    outbox = clerk.get("/sms/")
+    assert "– Forgotten: its receiver is no member any more. Not sent" in text_of(outbox)
+    assert "Achieng" not in outbox.content.decode()
+    assert "0712" not in outbox.content.decode()
     assert phone.post(f"{own}leave/").status_code == 302
 
 

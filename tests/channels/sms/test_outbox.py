@@ -173,6 +173,25 @@ def test_a_provider_that_can_not_be_reached_is_not_asked_for_every_message(in_ac
     assert states() == ["QUEUED"] * 30
 
 
+@pytest.mark.parametrize(("answer", "status"), [((401, b""), "FAILED"), (recipient(101, "Success"), "SENT")])
+def test_what_is_forgotten_while_it_is_sent_stays_forgotten(in_acme, queue, live, monkeypatch, answer, status):
+    live.answer = answer
+    queue()
+    settle = outbox._settle
+
+    def forget_first(batch):
+        outbox.forget_number(phone_number="254712345126", environment="PRODUCTION")
+        settle(batch)
+
+    monkeypatch.setattr(outbox, "_settle", forget_first)
+    send()
+    send(LATER + timedelta(minutes=5))
+
+    message = SmsMessage.objects.get()
+    assert (message.status, message.phone_number, message.body) == (status, "", "")
+    assert len(live.asked) == 1
+
+
 def test_yesterday_s_message_is_given_up(in_acme, queue, live):
     live.answer = 401, b"The supplied authentication is invalid"
     queue()
