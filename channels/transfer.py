@@ -149,7 +149,8 @@ def import_rows(rows: Sequence[Mapping[str, Any]], *, actor: Actor, now: datetim
                     change_channel(channel_id=key, actor=actor, now=now, **details)
                     changed += 1
                 if preset := row.get("preset"):
-                    carry_out(channel_id=key, preset=preset, actor=actor, now=now)
+                    stays = row.get("account_mapping") or {}
+                    carry_out(channel_id=key, preset=preset, stays=stays, actor=actor, now=now)
             except DomainError as refusal:
                 wrong += [_in_row(number, sentence) for sentence in _sentences(refusal)]
         if wrong:

@@ -26,7 +26,8 @@ def channel_preset(request: HttpRequest, channel_id: str, preset: str) -> HttpRe
     then = _next_page(plan.channel)
     if form.is_bound and form.is_valid():
         try:
-            setting_up.carry_out(channel_id=key, preset=preset, actor=actor, now=timezone.now())
+            seen = request.POST.get("seen", "")
+            setting_up.carry_out(channel_id=key, preset=preset, seen=seen, actor=actor, now=timezone.now())
         except DomainError as refusal:
             form.refuse(refusal)
         else:

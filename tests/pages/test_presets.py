@@ -1,6 +1,7 @@
 """Common set-ups: shown first, made by the button alone, and made once."""
 
 import json
+import re
 import threading
 import time
 
@@ -39,6 +40,16 @@ def channel(acme):
 
 def at(channel, preset):
     return f"/channels/{public_id('ch', channel.pk)}/preset/{preset}/"
+
+
+def press(client, path, **more):
+    """The button of the page as it stands now."""
+    return client.post(path, {"seen": setting_up_mark(client, path)}, **more)
+
+
+def setting_up_mark(client, path):
+    found = re.search(r'name="seen" value="(\w{32})"', client.get(path).content.decode())
+    return found[1] if found else ""
 
 
 def rules_of(tenant, channel):
@@ -80,7 +91,7 @@ def test_what_would_be_made_is_shown_and_nothing_is_made_until_somebody_agrees(a
     assert programs_of(acme) == {}
     assert rules_of(acme, channel) == {}
 
-    answer = owner.post(at(channel, "school"), follow=True)
+    answer = press(owner, at(channel, "school"), follow=True)
 
     assert "Payments from now on go by these rules." in text_of(answer)
     assert programs_of(acme) == {
@@ -96,15 +107,82 @@ def test_what_would_be_made_is_shown_and_nothing_is_made_until_somebody_agrees(a
 
 def test_doing_it_twice_makes_nothing_twice(acme, owner, channel):
     for _press in range(2):
-        assert owner.post(at(channel, "sacco")).status_code == 302
+        assert press(owner, at(channel, "sacco")).status_code == 302
     second = make_channel(acme, "600200", account_mapping={})
-    owner.post(at(second, "sacco"))
+    press(owner, at(second, "sacco"))
 
     assert sorted(programs_of(acme)) == ["loans", "savings", "shares"]
     assert rules_of(acme, second) == rules_of(acme, channel)
     with tenant_context(acme):
         assert AuditEntry.objects.filter(action="channel.changed").count() == 2
     assert "All of it is there already." in text_of(owner.get(at(channel, "sacco")))
+
+
+def test_pressed_twice_it_is_done_once(acme, owner, channel):
+    mark = setting_up_mark(owner, at(channel, "school"))
+
+    for _press in range(2):
+        assert owner.post(at(channel, "school"), {"seen": mark}).status_code == 302
+
+    with tenant_context(acme):
+        assert AuditEntry.objects.filter(action="channel.changed").count() == 1
+
+
+def test_its_rule_for_anything_else_is_put_in_the_place_of_the_one_that_is_there(acme, owner):
+    with tenant_context(acme):
+        create_program(actor=system_actor("test"), code="loyalty", name="Loyalty")
+    channel = make_channel(acme, "600100", account_mapping={"Default": "loyalty", "STAFF*": "loyalty"})
+
+    page = text_of(owner.get(at(channel, "school")))
+    assert "What fits no other rule goes to “Loyalty” today. It will go to “Fees”." in page
+    assert "is anything else Loyalty → Fees Replaced" in page
+    assert "begins with STAFF Loyalty stays" in page
+    assert "1042 Fees" in page
+
+    press(owner, at(channel, "school"))
+
+    rules = {"STAFF*": "loyalty", "BUS*": "transport", "LUNCH*": "lunch", "default": "fees"}
+    assert rules_of(acme, channel) == rules
+    assert "What fits no other rule" not in text_of(owner.get(at(channel, "school")))
+    history = owner.get(f"/channels/{public_id('ch', channel.pk)}/rules/").content.decode()
+    entry, seen = (re.search(rf'name="{name}" value="(\w+)"', history)[1] for name in ("entry", "seen"))
+    steps = f"/channels/{public_id('ch', channel.pk)}/rules/"
+    owner.post(f"{steps}restore/", {"entry": entry, "seen": seen})
+    owner.post(f"{steps}save/", {"seen": re.search(r'name="seen" value="(\w+)"', owner.get(steps).content.decode())[1]})
+    assert rules_of(acme, channel) == {"Default": "loyalty", "STAFF*": "loyalty"}
+
+
+def test_what_was_not_seen_is_not_replaced(acme, owner, channel):
+    mark = setting_up_mark(owner, at(channel, "school"))
+    with tenant_context(acme):
+        create_program(actor=system_actor("test"), code="vip", name="VIP")
+        change_channel(
+            channel_id=channel.pk, account_mapping={"default": "vip"}, actor=system_actor("test"), now=timezone.now()
+        )
+
+    for seen in (mark, ""):
+        refused = owner.post(at(channel, "school"), {"seen": seen})
+        assert refused.status_code == 409
+        assert "The rules were changed meanwhile, so nothing was done." in text_of(refused)
+        assert "It will go to “Fees”." in text_of(refused)
+    assert rules_of(acme, channel) == {"default": "vip"}
+    assert "fees" not in programs_of(acme)
+
+    press(owner, at(channel, "school"))
+    assert rules_of(acme, channel)["default"] == "fees"
+
+
+def test_rules_that_a_file_gives_itself_win_over_its_preset(acme, actor):
+    with tenant_context(acme):
+        create_program(actor=system_actor("test"), code="vip", name="VIP")
+        row = {"name": "Shop", "channel_type": "paybill", "environment": "sandbox", "shortcode": "600500"}
+        row |= {"preset": "school", "account_mapping": {"default": "vip"}}
+        for _time in range(2):
+            import_rows([row], actor=actor(), now=timezone.now())
+
+    with tenant_context(acme):
+        rules = MpesaChannel.objects.get(shortcode="600500").account_mapping
+    assert rules == {"default": "vip", "BUS*": "transport", "LUNCH*": "lunch"}
 
 
 def test_what_is_there_stays(acme, owner):
@@ -116,9 +194,9 @@ def test_what_is_there_stays(acme, owner):
     page = text_of(owner.get(at(channel, "restaurant")))
     assert "Guests guests 1 point for each KES 100." in page
     assert "Our riders delivery" not in page
-    owner.post(at(channel, "restaurant"))
+    press(owner, at(channel, "restaurant"))
 
-    assert rules_of(acme, channel) == {"default": "vip", "del *": "vip", "TABLE*": "guests"}
+    assert rules_of(acme, channel) == {"del *": "vip", "TABLE*": "guests", "default": "guests"}
     assert programs_of(acme) == {
         "delivery": ("Our riders", "BY_PAYER", 0, ""),
         "guests": ("Guests", "BY_PAYER", 1, ""),
@@ -128,7 +206,7 @@ def test_what_is_there_stays(acme, owner):
 
 def test_a_restaurants_deliveries_fill_a_card_in_the_language_of_who_asked(acme, owner, channel):
     owner.cookies["tuzo-language"] = "en"
-    owner.post(at(channel, "restaurant"))
+    press(owner, at(channel, "restaurant"))
 
     assert programs_of(acme)["delivery"] == ("Delivery", "BY_PAYER", 0, "free delivery")
     with tenant_context(acme):
@@ -149,12 +227,12 @@ def test_a_new_channel_is_led_to_its_set_up_and_on_to_its_keys(acme, owner):
     assert rules_of(acme, channel) == {}
     identifier = public_id("ch", channel.pk)
     assert f'href="/channels/{identifier}/keys/"' in owner.get(at(channel, "school")).content.decode()
-    assert owner.post(at(channel, "school"))["Location"] == f"/channels/{identifier}/keys/"
+    assert press(owner, at(channel, "school"))["Location"] == f"/channels/{identifier}/keys/"
     assert "Common set-ups" in text_of(owner.get(f"/channels/{identifier}/rules/"))
 
 
 def test_what_was_set_up_goes_through_a_file_and_back(acme, rival, owner, browser, member_of, channel):
-    owner.post(at(channel, "school"))
+    press(owner, at(channel, "school"))
     file = owner.get("/channels/export.json").content
 
     same = owner.post("/channels/import/", {"file": SimpleUploadedFile("channels.json", file)}, follow=True)
