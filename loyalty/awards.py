@@ -235,7 +235,12 @@ def _let_join(awards: Iterable[Award], *, now: datetime) -> None:
     Member.objects.bulk_create(
         [
             Member(
-                program_id=program_id, environment=environment, code=code, name=_first_name(payer_name), joined_at=now
+                program_id=program_id,
+                environment=environment,
+                code=code,
+                name=_first_name(payer_name),
+                is_known_by_phone=False,
+                joined_at=now,
             )
             for (program_id, environment, code), payer_name in sorted(new.items())
         ],

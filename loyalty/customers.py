@@ -43,8 +43,10 @@ class Customer:
 
     @property
     def name(self) -> str:
-        known = next((member.name for member in self.members if member.name), "")
-        return known or self.newest.payer_name.title()
+        """The payer's own; where the phone is another's than the member's, like a parent's, that of a member last."""
+        own = next((member.name for member in self.members if member.name and member.is_known_by_phone), "")
+        others = next((member.name for member in self.members if member.name), "")
+        return own or self.newest.payer_name.title() or others
 
     @property
     def phone_number(self) -> str:
@@ -134,7 +136,7 @@ def _members_by_hash(actor: Actor, environment: str, hashes: set[str]) -> dict[s
     found: dict[str, list[Member]] = {}
     programs = Program.objects.values("pk")  # the index begins with the program
     rows = members_of(actor=actor).filter(program__in=programs, environment=environment, phone_hash__in=hashes - {""})
-    for member in rows.exclude(phone_hash="").order_by("program__name"):
+    for member in rows.exclude(phone_hash="").order_by("program__name", "code"):
         found.setdefault(member.phone_hash, []).append(member)
     return found
 

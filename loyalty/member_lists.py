@@ -145,7 +145,7 @@ def check_list(*, actor: Actor, given: MemberList) -> Checked:
     checks = [_CheckedRow(row, has_statement=bool(given.statement.strip())) for row in given.rows]
     wanted = [check for check in checks if not check.is_declined]
     members = Member.objects.filter(program=program, environment=given.environment)
-    numbers = {check.phone_number for check in wanted} - {""}
+    numbers = {check.phone_number for check in wanted if program.is_known_by_phone} - {""}
     known_numbers = set(members.filter(phone_number__in=numbers).values_list("phone_number", flat=True))
     new = [check for check in wanted if check.phone_number not in known_numbers]
     codes = {check.code for check in new} - {""}
@@ -155,7 +155,7 @@ def check_list(*, actor: Actor, given: MemberList) -> Checked:
         check.look_at_code(
             program, known_codes, named=programs_that_name(check.code, mappings) if check.code else set()
         )
-    _look_for_twins(wanted)
+    _look_for_twins(wanted, ("phone_number", "code") if program.is_known_by_phone else ("code",))
     if problems := [problem for check in checks for problem in check.problems]:
         raise UnusableRows(problems)
     return Checked(
@@ -277,8 +277,8 @@ class _CheckedRow:
             self.note("consent", _("Write yes if they agreed, or say above how all of them did."))
 
 
-def _look_for_twins(checks: Sequence[_CheckedRow]) -> None:
-    for column in ("phone_number", "code"):
+def _look_for_twins(checks: Sequence[_CheckedRow], columns: Sequence[str]) -> None:
+    for column in columns:
         first: dict[str, int] = {}
         for check in checks:
             value = getattr(check, column)
@@ -298,6 +298,7 @@ def _enrol(actor: Actor, plain: dict[str, Any], _said: dict[str, Any], progress:
             code=row.code or next(made_up),
             name=row.name,
             phone_number=row.phone_number,
+            is_known_by_phone=checked.program.is_known_by_phone,
             phone_hash=msisdn.sha256_hex(row.phone_number) if row.phone_number else "",
             consented_at=now if row.phone_number else None,
             consent_way=Member.ConsentWay.LIST if row.phone_number else "",

@@ -28,7 +28,8 @@ CODE_MAX = 64
 
 
 class MemberExists(Conflict):
-    """The code or the phone number belongs to a member of the program already, perhaps a deactivated one."""
+    """The code belongs to a member of the program already, perhaps a deactivated one; or the phone number does, where
+    members are known by it."""
 
     code = "member_exists"
 
@@ -91,7 +92,13 @@ def enrol_member(
     program = Program.objects.filter(pk=program_id).first()
     if program is None:
         raise NotFound(_("There is no such program."))
-    member = Member(program=program, environment=environment, name=name.strip(), joined_at=now)
+    member = Member(
+        program=program,
+        environment=environment,
+        name=name.strip(),
+        is_known_by_phone=program.is_known_by_phone,
+        joined_at=now,
+    )
     _set_phone_number(member, phone_number, consented=consented, now=now)
     if member.phone_number:
         member.consent_way, member.consent_note = consent_way, consent_note

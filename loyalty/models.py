@@ -31,6 +31,11 @@ class Program(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_known_by_phone(self) -> bool:
+        """Is the phone that pays the member? Then it is one member's; else a parent's may be several pupils'."""
+        return self.member_key == self.MemberKey.BY_PAYER
+
 
 class AccrualRule(models.Model):
     """How many points a payment earns: points per so many shillings, times a multiplier, within limits."""
@@ -118,6 +123,7 @@ class Member(models.Model):
     name = models.CharField(max_length=80, blank=True)
     phone_number = models.CharField(max_length=12, blank=True)  # 2547…, given with consent
     phone_hash = models.CharField(max_length=64, blank=True)  # its SHA-256, as Daraja's version 1 reports it
+    is_known_by_phone = models.BooleanField(default=True, db_default=True)  # the program's, which never changes
     consented_at = models.DateTimeField(null=True)  # when the member agreed that we keep and use the number
     consent_way = models.CharField(max_length=4, choices=ConsentWay.choices, blank=True)
     consent_note = models.CharField(max_length=254, blank=True)  # LIST: how it was collected; SELF: to which text
@@ -131,7 +137,7 @@ class Member(models.Model):
             models.UniqueConstraint(fields=["program", "environment", "code"], name="member_code_once"),
             models.UniqueConstraint(
                 fields=["program", "environment", "phone_number"],
-                condition=~Q(phone_number=""),
+                condition=~Q(phone_number="") & Q(is_known_by_phone=True),
                 name="member_phone_once",
             ),
             models.CheckConstraint(condition=~Q(code=""), name="member_has_code"),

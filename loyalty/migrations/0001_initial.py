@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(blank=True, max_length=80)),
                 ('phone_number', models.CharField(blank=True, max_length=12)),
                 ('phone_hash', models.CharField(blank=True, max_length=64)),
+                ('is_known_by_phone', models.BooleanField(db_default=True, default=True)),
                 ('consented_at', models.DateTimeField(null=True)),
                 ('consent_way', models.CharField(blank=True, choices=[('TOLD', "told one of the business's people or its software"), ('LIST', 'collected by the business before, and brought in with a list'), ('SELF', 'given by the member, by a link that was sent to the number')], max_length=4)),
                 ('consent_note', models.CharField(blank=True, max_length=254)),
@@ -163,7 +164,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='member',
-            constraint=models.UniqueConstraint(condition=models.Q(('phone_number', ''), _negated=True), fields=('program', 'environment', 'phone_number'), name='member_phone_once'),
+            constraint=models.UniqueConstraint(condition=models.Q(models.Q(('phone_number', ''), _negated=True), ('is_known_by_phone', True)), fields=('program', 'environment', 'phone_number'), name='member_phone_once'),
         ),
         migrations.AddConstraint(
             model_name='member',

@@ -9,6 +9,7 @@ from channels.models import Environment, SmsMessage
 from channels.msisdn import sha256_hex
 from channels.sms.outbox import NewSms, queue_messages
 from loyalty import members
+from loyalty.customers import customers_behind
 from loyalty.members import (
     CodeRoutedElsewhere,
     ConsentMissing,
@@ -138,6 +139,41 @@ def test_a_code_and_a_number_are_one_member_s_in_a_program(in_acme, loyalty, enr
     assert list(refusal.value.errors) == [field]
     assert Member.objects.count() == 1
     assert AuditEntry.objects.filter(action="member.enrolled").count() == 1
+
+
+def test_where_what_is_typed_is_the_member_a_phone_may_be_several_members(in_acme, vip, enrol, actor, pay):
+    first = enrol(vip, code="VIP1", name="Amina", phone_number=JOHNS_NUMBER, consented=True)
+    second = enrol(vip, code="VIP2", name="Baraka", consented=False)
+    change_member(actor=actor(), member_id=second.pk, phone_number=JOHNS_NUMBER, consented=True, now=NOW)
+
+    with pytest.raises(MemberExists) as refusal:
+        enrol(vip, code="VIP2", phone_number=JOHNS_NUMBER, consented=True)
+    assert list(refusal.value.errors) == ["code"]
+
+    pay("VIP2", 100)
+    newest = pay("VIP1", 300)
+    (parent,) = customers_behind(actor=actor(), environment="PRACTICE", newest=[newest])
+    assert (parent.name, [member.code for member in parent.members]) == ("John", ["VIP1", "VIP2"])
+    balances = Member.objects.order_by("code").values_list("pk", "points_balance")
+    assert list(balances) == [(first.pk, 6), (second.pk, 2)]
+    messages = SmsMessage.objects.order_by("pk").values_list("phone_number", "body")
+    assert list(messages) == [
+        (JOHNS_NUMBER, "Hi Baraka! You earned 2 VIP points. Total: 2 points."),
+        (JOHNS_NUMBER, "Hi Amina! You earned 6 VIP points. Total: 6 points."),
+    ]
+
+    change_member(actor=actor(), member_id=first.pk, phone_number="", is_active=False, now=NOW)
+    assert SmsMessage.objects.filter(phone_number=JOHNS_NUMBER).count() == 2  # still the other child's
+
+
+def test_who_joined_by_paying_may_have_the_phone_of_another(in_acme, vip, enrol, actor, pay):
+    pay("VIP7", 100)
+    enrol(vip, code="VIP1", phone_number=JOHNS_NUMBER, consented=True)
+
+    joined = Member.objects.get(code="VIP7")
+    change_member(actor=actor(), member_id=joined.pk, phone_number=JOHNS_NUMBER, consented=True, now=NOW)
+
+    assert Member.objects.filter(phone_number=JOHNS_NUMBER).count() == 2
 
 
 def test_the_same_person_is_another_member_in_another_program_or_environment(in_acme, loyalty, delivery, enrol):

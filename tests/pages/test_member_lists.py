@@ -168,6 +168,20 @@ def test_where_what_is_typed_is_the_member_the_list_gives_the_codes(cast, clerk)
     assert stored(cast.tenant, Member, program=school).code == "ADM17"
 
 
+def test_a_parents_phone_may_be_several_pupils_but_not_several_customers(cast, clerk):
+    with tenant_context(cast.tenant):
+        school = Program.objects.create(code="fees", name="Fees", member_key="BY_REFERENCE")
+    pupils = "phone,name,code\n0733000001,Amina,1047\n0733000001,Baraka,1048"
+
+    clerk.post(upload(clerk, school, pasted=pupils)["Location"])
+
+    with tenant_context(cast.tenant):
+        rows = list(Member.objects.filter(program=school).order_by("code").values_list("code", "name", "phone_number"))
+    assert rows == [("1047", "Amina", "254733000001"), ("1048", "Baraka", "254733000001")]
+    refused = upload(clerk, cast.loyal.program, pasted=pupils)
+    assert "3 phone 0733000001 Row 2 has the same." in cells(refused)
+
+
 def test_a_list_waits_an_hour_for_its_own_business_only(cast, rival, clerk, browser, member_of):
     make_channel(rival, "600300")
     kept = upload(clerk, cast.loyal.program, pasted="0733000001, Juma")["Location"]
