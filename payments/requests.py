@@ -37,7 +37,9 @@ logger = logging.getLogger(__name__)
 # The prompt lives for about a minute, and its callback usually comes within it; then we ask, ever more rarely.
 FIRST_CHECK_AFTER = timedelta(seconds=25)
 _CHECK_AGAIN_AFTER = [timedelta(seconds=seconds) for seconds in (10, 15, 30, 60, 120, 300)]
-GIVE_UP_SENDING_AFTER = timedelta(minutes=2)  # nobody waits longer at a counter
+# By then the customer has left, or has paid another way: a request for the PIN would come as a surprise.
+SEND_WITHIN = timedelta(seconds=60)
+NOT_TAKEN = "not_taken"  # our own code: Daraja certainly has not taken the request, and is not asked any more
 
 Status = PaymentRequest.Status
 
@@ -116,9 +118,9 @@ def payment_requests(*, actor: Actor) -> QuerySet[PaymentRequest]:
 
 
 def send_request(*, request_id: UUID, now: datetime) -> None:
-    """Send a promised prompt to Daraja: once.
+    """Send a promised prompt to Daraja: once, and within `SEND_WITHIN` of having been asked for, or not at all.
 
-    :raises DarajaUnavailable: if it did not get through, so that it is tried again.
+    :raises DarajaUnavailable: if it did not get through, so that it is tried again while there is time.
     """
     request = PaymentRequest.objects.select_related("channel").get(pk=request_id)
     if request.status != Status.PENDING or request.accepted_at:
@@ -131,6 +133,9 @@ def send_request(*, request_id: UUID, now: datetime) -> None:
             desc=say("We stopped while asking Safaricom; the prompt may have gone out."),
             now=now,
         )
+        return
+    if now - request.created_at >= SEND_WITHIN:
+        _settle(request_id, Status.FAILED, code=NOT_TAKEN, desc=request.result_desc, now=now)
         return
     channel = request.channel
     try:
@@ -145,10 +150,11 @@ def send_request(*, request_id: UUID, now: datetime) -> None:
             description=request.transaction_desc,
         )
     except DarajaUnavailable as problem:
-        if now - request.created_at > GIVE_UP_SENDING_AFTER:
-            _settle(request_id, Status.FAILED, code=problem.code, desc=problem.message, now=now)
-            return
-        PaymentRequest.objects.filter(pk=request_id).update(sending_at=None)
+        with transaction.atomic():
+            PaymentRequest.objects.filter(pk=request_id).update(
+                sending_at=None, result_desc=fitting(problem.message, 1024)
+            )
+            enqueue(send_payment_request, due_at=request.created_at + SEND_WITHIN, request_id=str(request_id))
         raise
     except DarajaRejected as problem:
         _settle(request_id, Status.FAILED, code=problem.code, desc=problem.message, now=now)
@@ -159,6 +165,7 @@ def send_request(*, request_id: UUID, now: datetime) -> None:
     with transaction.atomic():
         PaymentRequest.objects.filter(pk=request_id).update(
             accepted_at=now,
+            result_desc="",
             merchant_request_id=accepted.merchant_request_id,
             checkout_request_id=accepted.checkout_request_id,
         )

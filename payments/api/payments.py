@@ -13,7 +13,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from channels.daraja.explanations import Api, explain
 from channels.filters import LowerCaseChoiceFilter, OneEnvironment, PublicIdFilter
 from channels.idempotency import IDEMPOTENCY_KEY, answer_once, environment_of
 from channels.models import Environment
@@ -21,6 +20,7 @@ from payments.api.filters import AccountFilter
 from payments.models import DayTotal, Payment, PaymentRequest
 from payments.quarantine import quarantined_callbacks, redrive_callbacks
 from payments.queries import day_totals_of, payments_of, read_payment
+from payments.request_words import why_not_paid
 from payments.requests import payment_requests, request_payment
 from tenants.errors import NotFound
 from tenants.models import InboundCallback
@@ -166,7 +166,7 @@ class PaymentRequestOutput(serializers.ModelSerializer[PaymentRequest]):
                 return "The customer paid."
             case PaymentRequest.Status.UNKNOWN:
                 return "Safaricom has not told us what happened. The customer may have paid."
-        return explain(Api.STK, request.result_code, request.result_desc).meaning
+        return why_not_paid(request)[0]
 
     def get_do_now(self, request: PaymentRequest) -> str:
         match request.status:
@@ -174,7 +174,7 @@ class PaymentRequestOutput(serializers.ModelSerializer[PaymentRequest]):
                 return ""
             case PaymentRequest.Status.UNKNOWN:
                 return "Look for the payment in your M-PESA records before you ask the customer again."
-        return explain(Api.STK, request.result_code, request.result_desc).do_now
+        return why_not_paid(request)[1]
 
 
 @extend_schema(tags=["payment requests"])

@@ -9,8 +9,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.ids import public_id
-from channels.daraja.explanations import Api
-from channels.explaining import explain
 from channels.models import Environment, MpesaChannel
 from channels.pages.shown import shown_environment
 from channels.practice_phone import practice_number
@@ -19,6 +17,7 @@ from payments import requests
 from payments.forms.ask import AskForm
 from payments.models import PaymentRequest
 from payments.pages.showing import may
+from payments.request_words import why_not_paid
 from tenants.errors import DomainError, NotFound
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.lists import newest_first
@@ -113,7 +112,7 @@ def ask_about(request: HttpRequest, request_id: str) -> HttpResponse:
 
 
 def _words(asked: PaymentRequest) -> dict[str, str]:
-    """What happened, and what to do now. Codes are explained in Safaricom's language."""
+    """What happened, and what to do now."""
     match asked.status:
         case Status.PENDING if asked.accepted_at:
             said, do_now = _("The request is on the phone. The customer has not answered yet."), ""
@@ -125,8 +124,7 @@ def _words(asked: PaymentRequest) -> dict[str, str]:
             said = _("Safaricom has not said what happened. The customer may have paid.")
             do_now = _("Look for the payment in your M-PESA records before you ask again.")
         case _other:
-            explained = explain(Api.STK, asked.result_code, asked.result_desc)
-            said, do_now = explained.meaning, explained.do_now
+            said, do_now = why_not_paid(asked)
     return {"said": said, "do_now": do_now}
 
 

@@ -42,7 +42,7 @@ class Requests(RuleBasedStateMachine):
 
     @initialize()
     def ask(self) -> None:
-        self.now = timezone.now() + timedelta(minutes=1)
+        self.now = timezone.now()
         self.around = transaction.atomic()
         self.around.__enter__()
         self.channel = make_channel(self.tenant, "600966")
@@ -86,11 +86,14 @@ class Requests(RuleBasedStateMachine):
             assert not self.called
             model["status"] = "UNKNOWN"
             return
+        if self.now - self.request.created_at >= requests.SEND_WITHIN:  # the customer has left
+            assert not self.called
+            model["status"] = "FAILED"
+            model["begun"] = True
+            return
         assert self.called
         model["prompts"] += how in {"accepted", "unclear", "killed"}
         if how == "not_sent":
-            is_late = self.now - self.request.created_at > requests.GIVE_UP_SENDING_AFTER
-            model["status"] = "FAILED" if is_late else "PENDING"
             return
         model["begun"] = True
         model["accepted"] = how == "accepted"

@@ -8,11 +8,12 @@ import requests as http
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
-from channels.daraja.errors import DarajaTimeout, DarajaUnavailable
+from channels.daraja.errors import DarajaTimeout, DarajaUnavailable, Reason
 from channels.models import MpesaChannel
 from channels.practice import open_practice_organisation
 from payments import requests
 from payments.models import Payment, PaymentRequest
+from payments.request_words import why_not_paid
 from payments.requests import NoUsableChannel, check_request, request_payment, send_request
 from tenants.errors import Invalid, NotFound
 from tenants.models import DueTask, Role
@@ -155,17 +156,50 @@ def test_refused_by_safaricom_is_failed_at_once_with_its_reason(acme, paybill, a
     assert prompts(simulator, phone_number) == []
 
 
-def test_not_getting_through_is_tried_again_for_a_while(acme, paybill, ask, simulator, settings):
+def test_a_phone_is_not_asked_later_than_a_minute_after_it_was_wanted(acme, paybill, ask, monkeypatch):
+    attempts = []
+
+    class BusyClient:
+        def stk_push(self, **kwargs):
+            attempts.append(kwargs["msisdn"])
+            raise DarajaUnavailable("Spike arrest violation", reason=Reason.SPIKE_ARREST)
+
+    monkeypatch.setattr(requests, "daraja_client", lambda channel: BusyClient())
+    asked = ask()
+    for seconds in (0, 59):
+        with pytest.raises(DarajaUnavailable):
+            send(acme, asked, now=asked.created_at + timedelta(seconds=seconds))
+        with tenant_context(acme):
+            asked.refresh_from_db()
+        assert (asked.status, asked.sending_at) == (Status.PENDING, None)
+    send(acme, asked, now=asked.created_at + timedelta(seconds=60))
+
+    assert len(attempts) == 2
+    assert (asked.status, asked.result_code) == (Status.FAILED, "not_taken")
+    assert asked.result_desc == "Spike arrest violation"
+    with tenant_context(acme):
+        assert why_not_paid(asked) == (
+            "Safaricom did not take it, so nothing was shown on the phone.",
+            "Ask again.",
+        )
+
+
+def test_one_that_nobody_sent_in_time_is_not_sent_late(acme, paybill, ask, simulator, phone_number):
+    asked = ask()
+    send(acme, asked, now=asked.created_at + timedelta(minutes=10))
+
+    assert (asked.status, asked.result_code) == (Status.FAILED, "not_taken")
+    assert prompts(simulator, phone_number) == []
+
+
+def test_whoever_waits_hears_within_the_minute_that_it_was_not_taken(acme, paybill, ask, settings):
     settings.DARAJA_URLS = {**settings.DARAJA_URLS, "PRACTICE": "http://127.0.0.1:1"}
     asked = ask()
+    DueTask.objects.update(due_at=timezone.now() + timedelta(hours=1))  # as the fifth attempt would be
     with pytest.raises(DarajaUnavailable):
         send(acme, asked)
-    with tenant_context(acme):
-        assert PaymentRequest.objects.get().status == Status.PENDING
-        assert PaymentRequest.objects.get().sending_at is None
-    send(acme, asked, now=timezone.now() + requests.GIVE_UP_SENDING_AFTER + timedelta(seconds=1))
 
-    assert asked.status == Status.FAILED
+    assert DueTask.objects.get().due_at == asked.created_at + timedelta(seconds=60)
 
 
 def test_money_taken_and_no_answer_is_unknown(acme, paybill, ask, simulator, monkeypatch):
