@@ -3,6 +3,8 @@
 from django.utils.translation import gettext as _
 
 from channels.daraja.explanations import Api
+from channels.daraja.payloads import AsyncResult, Pairs
+from channels.daraja.results import StatusResult, read_status
 from channels.explaining import explain
 from payments.models import BalanceQuery, StatusQuery
 
@@ -19,6 +21,12 @@ def why_not_answered(api: Api, question: BalanceQuery | StatusQuery) -> str:
         case question.Status.FAILED:
             return question.result_desc
     return ""
+
+
+def found_in(question: StatusQuery) -> StatusResult:
+    """What an answered question found, in our names; all is empty if M-PESA knows of none."""
+    parameters = Pairs(question.found.items())
+    return read_status(AsyncResult("", question.result_code, question.result_desc, "", "", None, parameters, Pairs()))
 
 
 def who_asked(question: StatusQuery) -> str:

@@ -21,9 +21,13 @@ from channels.mapping import AccountMapping
 from channels.models import MpesaChannel, Problem
 from channels.problems import close_problem, note_problem
 from channels.services import ChannelNotFound
+from payments import questions
+from payments.balances import BY_ITSELF
 from payments.comparison import Found, Kind, compare
-from payments.models import Payment, ReconciliationDay, ReconciliationItem, StatementLine
-from payments.services import NAIROBI, PaymentReport, record_payments
+from payments.initiator import has_initiator
+from payments.models import Payment, ReconciliationDay, ReconciliationItem, StatementLine, StatusQuery
+from payments.services import NAIROBI, NewPayment, PaymentReport, record_payments
+from payments.status_queries import STATUS
 from payments.tasks import recount_day
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
@@ -228,6 +232,8 @@ def settle_item(*, actor: Actor, item_id: UUID, note: str, now: datetime) -> Rec
 def record_item(*, actor: Actor, item_id: UUID, now: datetime) -> ReconciliationItem:
     """Record as a payment what M-PESA lists and we did not have. Programs and totals follow, as with every payment.
 
+    A statement is a file that somebody gave us, so M-PESA itself is asked about the receipt where the channel may.
+
     :raises ItemNotFound: if the business has none such.
     :raises AlreadySettled: if somebody dealt with it before.
     :raises NotAPayment: if it is not money that came in.
@@ -242,6 +248,8 @@ def record_item(*, actor: Actor, item_id: UUID, now: datetime) -> Reconciliation
     if item.kind != Kind.MISSING_HERE or line is None or item.theirs != line.paid_in:
         raise NotAPayment(_("This is not a payment that came in. Settle it with a note instead."))
     new = record_payments(reports=[_report(channel, line)])
+    if new and has_initiator(channel):
+        _ask_about(channel, new[0], now=now)
     _settle(
         item,
         channel,
@@ -257,6 +265,18 @@ def record_item(*, actor: Actor, item_id: UUID, now: datetime) -> Reconciliation
         after={"receipt": line.receipt, "amount": line.paid_in, "new": bool(new)},
     )
     return item
+
+
+def _ask_about(channel: MpesaChannel, payment: NewPayment, *, now: datetime) -> None:
+    question = StatusQuery(
+        channel=channel,
+        environment=channel.environment,
+        receipt=payment.receipt,
+        payment_id=payment.id,
+        requested_by=BY_ITSELF,
+        asked_at=now,
+    )
+    questions.ask(STATUS, question)
 
 
 def _lock_item(item_id: UUID) -> tuple[ReconciliationItem, MpesaChannel]:

@@ -13,15 +13,17 @@ from django.utils.translation import gettext as _
 import audit.services
 from audit.services import Actor
 from channels.daraja.client import Accepted
-from channels.daraja.payloads import AsyncResult, Pairs
-from channels.daraja.results import StatusResult, read_status
+from channels.daraja.payloads import AsyncResult
+from channels.daraja.results import StatusResult
 from channels.models import MpesaChannel
 from payments import questions
+from payments.from_statements import note_answer
 from payments.initiator import Initiator, has_initiator
 from payments.models import Payment, Payout, Reversal, StatusQuery
 from payments.money_out.kind import Sought
 from payments.money_out.payouts import PAYOUTS
 from payments.money_out.reversals import REVERSALS
+from payments.question_words import found_in
 from payments.questions import QuestionKind
 from payments.services import note_charge
 from tenants.errors import Conflict, Invalid, NotFound
@@ -119,12 +121,6 @@ def read_status_query(*, actor: Actor, query_id: UUID) -> StatusQuery:
     return query
 
 
-def found_in(question: StatusQuery) -> StatusResult:
-    """What an answered question found, in our names; all is empty if M-PESA knows of none."""
-    parameters = Pairs(question.found.items())
-    return read_status(AsyncResult("", question.result_code, question.result_desc, "", "", None, parameters, Pairs()))
-
-
 class _Status(QuestionKind[StatusQuery]):
     model = StatusQuery
     name = "status"
@@ -150,6 +146,7 @@ class _Status(QuestionKind[StatusQuery]):
             found = about[payment.pk]
             if found.receipt == payment.receipt and found.amount == payment.amount:
                 _complete(payment, found)
+            note_answer(payment, found, now=now)
 
 
 STATUS = _Status()

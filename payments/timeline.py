@@ -12,6 +12,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from audit.services import Actor
+from payments.from_statements import loaded_at, recorded_by
 from payments.models import MoneyOut, Payment, PaymentRequest, Reversal, StatusQuery
 from payments.question_words import answer_to, who_asked
 from tenants.models import InboundCallback
@@ -58,6 +59,7 @@ def timeline_of(*, actor: Actor, payment: Payment) -> list[Moment]:
     moments += [
         Moment(payment.paid_at, _("The customer paid, by M-PESA's clock.")),
         *_of_reports(payment, request),
+        *_of_statement(payment),
         *(moment for teller in _tellers for moment in teller.moments(payment)),
         *(_of_question(question) for question in payment.status_queries.order_by("-pk")[:_QUESTIONS]),
         *(
@@ -108,13 +110,18 @@ def _of_reports(payment: Payment, request: PaymentRequest | None) -> list[Moment
         tenant=require_current_tenant(), channel_id=payment.channel_id, kind__in=list(sentences), dedup_key__in=keys
     )
     moments = [_of_report(row, sentences[Kind(row.kind)]) for row in rows.defer("body", "headers").order_by("pk")[:20]]
-    listed = {
-        Payment.Source.PULL: _("It was in the list that we asked M-PESA for."),
-        Payment.Source.STATEMENT: _("It was in a statement of the M-PESA portal."),
-    }
-    if sentence := listed.get(Payment.Source(payment.source)):
-        moments.append(Moment(payment.created_at, sentence))
+    if payment.source == Payment.Source.PULL:
+        moments.append(Moment(payment.created_at, _("It was in the list that we asked M-PESA for.")))
     return moments
+
+
+def _of_statement(payment: Payment) -> list[Moment]:
+    if payment.source != Payment.Source.STATEMENT:
+        return []
+    loaded, item = loaded_at(payment), recorded_by(payment)
+    moments = [Moment(loaded, _("A statement was loaded that lists it."))] if loaded else []
+    sentence = _("%(who)s recorded it from a statement.") % {"who": item.settled_by} if item else ""
+    return [*moments, Moment(payment.created_at, sentence or _("It was recorded from a statement."))]
 
 
 def _of_report(row: InboundCallback, sentence: str) -> Moment:

@@ -14,7 +14,8 @@ from payments.models import StatusQuery
 from payments.money_out import machine
 from payments.money_out.kind import Kind
 from payments.money_out.machine import Heard, Report
-from payments.status_queries import NOT_FOUND, found_in
+from payments.question_words import found_in
+from payments.status_queries import NOT_FOUND
 from tenants.sentences import say
 
 logger = logging.getLogger(__name__)

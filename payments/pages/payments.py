@@ -19,6 +19,7 @@ from channels.queries import channels_of
 from payments import quarantine, queries, reversals, takings, timeline
 from payments.downloads import download_payments
 from payments.forms.payments import ReverseForm, SearchForm
+from payments.from_statements import Word, word_about
 from payments.models import Payment, Reversal
 from payments.pages.showing import ending_in, may
 from payments.searching import find_payments
@@ -114,16 +115,18 @@ def payments_download(request: HttpRequest) -> HttpResponse:
 def payment(request: HttpRequest, payment_id: str) -> HttpResponse:
     """One payment and what happened to it; while something is under way, that part asks for itself again."""
     found = queries.read_payment(actor=actor_of(request), payment_id=id_in_url("pay", payment_id))
-    told = _told(request, found)
+    word = word_about(found)
+    told = _told(request, found, word)
     if request.htmx:  # type: ignore[attr-defined]
         return told.answer(request)
     open_reversal = _open_reversal(found)
+    is_incomplete = found.charge is None or not found.payer_name or word != Word.CONFIRMED
     context = {
         "payment": found,
         "program": known_programs().get(found.routed_to, found.routed_to),
         "told": told.html,
         "reversal": open_reversal,
-        "may_ask": (found.charge is None or not found.payer_name) and may(request, Permission.MPESA_ASK),
+        "may_ask": is_incomplete and may(request, Permission.MPESA_ASK),
         "may_reverse": not found.reversed_at and open_reversal is None and may(request, Permission.REVERSALS_REQUEST),
     }
     return render(request, "payments/payment.html", context)
@@ -138,11 +141,12 @@ def ask_about(request: HttpRequest, payment_id: str) -> HttpResponse:
     return redirect("payment", payment_id)
 
 
-def _told(request: HttpRequest, found: Payment) -> LivePart:
+def _told(request: HttpRequest, found: Payment, word: Word) -> LivePart:
     moments = timeline.timeline_of(actor=actor_of(request), payment=found)
     is_moving = any(moment.state == "running" for moment in moments)
     url = reverse("payment", kwargs={"payment_id": public_id("pay", found.pk)})
-    return live_part(request, "payments/timeline.html", {"moments": moments}, url=url, every_s=3 if is_moving else 0)
+    context = {"moments": moments, "word": word.value}
+    return live_part(request, "payments/payment_story.html", context, url=url, every_s=3 if is_moving else 0)
 
 
 def _open_reversal(found: Payment) -> Reversal | None:

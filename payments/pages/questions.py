@@ -14,8 +14,8 @@ from payments.forms.questions import ReceiptForm
 from payments.initiator import has_initiator
 from payments.models import StatusQuery
 from payments.pages.showing import may
-from payments.question_words import answer_to, who_asked
-from payments.status_queries import ask_status, found_in, read_status_query, status_queries
+from payments.question_words import answer_to, found_in, who_asked
+from payments.status_queries import ask_status, read_status_query, status_queries
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.lists import newest_first

@@ -21,6 +21,7 @@ from payments.models import (
     ReconciliationItem,
     StatementFile,
     StatementLine,
+    StatusQuery,
 )
 from tenants import progress
 from tenants.models import DueTask, Role
@@ -235,7 +236,7 @@ def test_what_m_pesa_lists_is_recorded_as_a_payment(acme, channel, item, manager
             status="Completed",
             completed_at=timezone.now() - timedelta(days=1),
             line_hash=b"x" * 32,
-            created_at=timezone.now(),
+            created_at=timezone.now() - timedelta(hours=1),
         )
 
     assert "Record the payment" in words(manager.get(of_item(item)))
@@ -243,6 +244,21 @@ def test_what_m_pesa_lists_is_recorded_as_a_payment(acme, channel, item, manager
 
     payment = within(acme, Payment.objects.get)
     assert (payment.receipt, payment.amount, payment.payer_name) == ("SGE1AB23CD", Decimal(750), "JANE DOE")
+    # Its page says where it is from, until M-PESA itself confirms it
+    its = f"/payments/{public_id('pay', payment.pk)}/"
+    said = words(manager.get(its))
+    assert "From a statement. M-PESA itself has not confirmed it." in said
+    assert said.index("A statement was loaded that lists it.") < said.index("recorded it from a statement.")
+    with tenant_context(acme):
+        StatusQuery.objects.update(status="ANSWERED", result_code="2032", answered_at=timezone.now())
+    said = words(manager.get(its))
+    assert "M-PESA itself knows nothing of this receipt. Look for it on the M-PESA portal" in said
+    with tenant_context(acme):
+        found = {"ReceiptNo": "SGE1AB23CD", "TransactionStatus": "Completed", "Amount": "750.00"}
+        StatusQuery.objects.update(result_code="0", found=found)
+    said = words(manager.get(its))
+    assert "has not confirmed" not in said
+    assert "knows nothing" not in said
 
 
 def test_a_day_is_counted_again_when_asked(acme, day, manager):
