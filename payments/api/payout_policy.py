@@ -2,6 +2,7 @@
 
 from django.db.models import QuerySet
 from django.urls import path
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
@@ -11,9 +12,11 @@ from rest_framework.views import APIView
 
 from channels.filters import OneEnvironment
 from channels.models import Environment
-from payments.api.common import EnvironmentQuery, environment_in
+from payments.api.common import EnvironmentQuery, ProofInput, environment_in
 from payments.models import AllowedReceiver, PayoutPolicy
 from payments.payouts import policy
+from tenants.permissions import Permission, require
+from tenants.reauthentication import prove_again
 from tenants.serializer_fields import LowerCaseChoiceField, PublicIdField, id_in_url, refusals
 
 _TAG = ["payout policy"]
@@ -30,7 +33,9 @@ class PolicyOutput(serializers.ModelSerializer[PayoutPolicy]):
         ]  # fmt: skip
 
 
-class PolicyInput(EnvironmentQuery):
+class PolicyInput(EnvironmentQuery, ProofInput):
+    """What to change, and who you are, proved again by one of the two."""
+
     approval_threshold = serializers.IntegerField(
         required=False, help_text="KES. A batch of more than this needs a second person."
     )
@@ -53,16 +58,25 @@ class PolicyDoor(APIView):
         found = policy.payout_policy(actor=request.actor, environment=environment)  # type: ignore[attr-defined]
         return Response(PolicyOutput(found).data)
 
-    @extend_schema(request=PolicyInput, responses={200: PolicyOutput} | refusals(400, 403, 409))
+    @extend_schema(request=PolicyInput, responses={200: PolicyOutput} | refusals(400, 403, 409, 429))
     def patch(self, request: Request) -> Response:
-        """Change what is given, for one environment. Administrators only; every change is in the audit trail."""
+        """Change what is given, for one environment. Administrators only; every change is in the audit trail.
+
+        Prove again who you are: by your password, or by your second factor.
+        """
+        actor, now = request.actor, timezone.now()  # type: ignore[attr-defined]
+        require(actor, Permission.PAYOUTS_POLICY)
         given = PolicyInput(data=request.data)
         given.is_valid(raise_exception=True)
         values = dict(given.validated_data)
         values.pop("environment", None)
+        said = {name: values.pop(name) for name in ProofInput().fields if name in values}
+        proof = prove_again(request.user, **said, now=now)  # type: ignore[arg-type]  # members only
         changed = policy.change_payout_policy(
-            actor=request.actor,  # type: ignore[attr-defined]
+            actor=actor,
             environment=environment_in(request.data),
+            proof=proof,
+            now=now,
             allowed_receivers_only=values.pop("allowed_receivers_only", None),
             limits=values,
         )

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from payments.forms.money_out import EitherField
+from payments.forms.money_out import EitherField, ProofForm
 from tenants.forms.base import PageForm, ShillingsField
 
 
@@ -20,7 +20,11 @@ def _shillings(label: Any, help_text: Any = "", **more: Any) -> ShillingsField:
     )
 
 
-class PolicyForm(PageForm):
+class PolicyForm(ProofForm):
+    """The limits, and who changes them, proved again."""
+
+    LIMITS = ("approval_threshold", "maximum_per_payout", "maximum_per_day", "maximum_per_actor")
+
     approval_threshold = _shillings(
         _("A second person approves from above (KES)"),
         _("With 0 every batch and every payout needs a second person."),
@@ -31,6 +35,17 @@ class PolicyForm(PageForm):
         _("At most by one person in one day (KES)"), _("Empty: no limit of its own."), required=False
     )
     allowed_receivers_only = forms.BooleanField(label=_("Pay only receivers on our list"), required=False)
+
+    field_order = (*LIMITS, "allowed_receivers_only", "password", "second_factor")
+
+    @property
+    def limits(self) -> dict[str, int | None]:
+        return {name: self.cleaned_data[name] for name in self.LIMITS}
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What proves who it is."""
+        return {name: self.cleaned_data[name] for name in ProofForm.base_fields if name in self.fields}
 
 
 class ReceiverForm(PageForm):

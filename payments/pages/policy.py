@@ -4,7 +4,9 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from channels.pages.shown import shown_environment
@@ -12,33 +14,43 @@ from payments.forms.money_out_settings import PolicyForm, ReceiverForm
 from payments.pages.showing import may
 from payments.payouts import policy
 from tenants.errors import DomainError
-from tenants.pages.edges import actor_of, for_members
+from tenants.pages.edges import actor_of, for_members, user_of
 from tenants.pages.lists import newest_first
-from tenants.permissions import Permission
+from tenants.permissions import Permission, require
+from tenants.reauthentication import prove_again
+from tenants.second_factor import has_second_factor
 from tenants.serializer_fields import id_in_url
 
 
 @for_members
+@sensitive_post_parameters("password", "second_factor")
 @require_http_methods(["GET", "POST"])
 def payout_policy(request: HttpRequest) -> HttpResponse:
     """The limits of the environment that is shown: administrators change them, others read them."""
-    actor, environment = actor_of(request), shown_environment(request)
+    actor, environment, now = actor_of(request), shown_environment(request), timezone.now()
     found = policy.payout_policy(actor=actor, environment=environment)
-    present = {name: getattr(found, name) for name in PolicyForm.base_fields}
-    form = PolicyForm(request.POST or None, initial=present)
+    may_change = may(request, Permission.PAYOUTS_POLICY)
+    if request.method == "POST":
+        require(actor, Permission.PAYOUTS_POLICY)
+    present = {name: getattr(found, name) for name in (*PolicyForm.LIMITS, "allowed_receivers_only")}
+    has_code = may_change and has_second_factor(user_of(request))
+    form = PolicyForm(request.POST or None, initial=present, has_second_factor=has_code)
     if request.method == "POST" and form.is_valid():
-        limits = dict(form.cleaned_data)
-        only_allowed = limits.pop("allowed_receivers_only")
         try:
             policy.change_payout_policy(
-                actor=actor, environment=environment, limits=limits, allowed_receivers_only=only_allowed
+                actor=actor,
+                environment=environment,
+                limits=form.limits,
+                proof=prove_again(user_of(request), **form.said, now=now),
+                now=now,
+                allowed_receivers_only=form.cleaned_data["allowed_receivers_only"],
             )
         except DomainError as refusal:
             form.refuse(refusal)
         else:
             messages.success(request, _("Saved. It counts from now on, also for what is not released yet."))
             return redirect("payout-policy")
-    context = {"form": form, "policy": found, "may_change": may(request, Permission.PAYOUTS_POLICY)}
+    context = {"form": form, "policy": found, "may_change": may_change}
     return render(request, "payments/policy.html", context, status=form.status)
 
 

@@ -1,5 +1,6 @@
 """What a business allows itself to send: limits, the second person, and whom."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from payments.models import AllowedReceiver, Payout, PayoutBatch, PayoutPolicy
 from payments.payouts.checking import SHORTCODE, Rules
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
+from tenants.reauthentication import Proof, require_proof
 
 _LIMITS = ("approval_threshold", "maximum_per_payout", "maximum_per_day", "maximum_per_actor")
 _MOST = {"approval_threshold": 2**31 - 1, "maximum_per_payout": 2**31 - 1}  # as wide as their columns
@@ -45,15 +47,24 @@ def locked_policy(environment: str) -> PayoutPolicy:
 
 @transaction.atomic
 def change_payout_policy(
-    *, actor: Actor, environment: str, limits: dict[str, int | None], allowed_receivers_only: bool | None = None
+    *,
+    actor: Actor,
+    environment: str,
+    limits: dict[str, int | None],
+    proof: Proof,
+    now: datetime,
+    allowed_receivers_only: bool | None = None,
 ) -> PayoutPolicy:
     """Change some of the limits (KES, by the names of the columns), and whether only receivers on the list are paid.
 
-    Batches that were made without a second person, and now need one, wait for one.
+    Batches that were made without a second person, and now need one, wait for one. Those that wait for one go on
+    waiting, whatever the threshold is now.
 
+    :raises ProofNeeded: if the actor did not just prove who they are.
     :raises Invalid: for a limit that is none.
     """
     require(actor, Permission.PAYOUTS_POLICY)
+    require_proof(proof, actor=actor, now=now)
     policy = locked_policy(environment)
     before = _values(policy)
     errors = {}

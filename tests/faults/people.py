@@ -144,7 +144,8 @@ def open_firm(house: House, doors: Doors, number: int) -> Firm:
     house.control("PUT", f"/organisations/{channel['shortcode']}", {"timings": _TIMINGS})
     deposit = {"account": "Utility Account", "amount": str(_FLOAT_KES)}
     house.control("POST", f"/organisations/{channel['shortcode']}/deposits", deposit)
-    business.patch("payout-policy/", environment="practice", approval_threshold=0, maximum_per_day=50_000_000)
+    limits = {"approval_threshold": 0, "maximum_per_day": 50_000_000}
+    business.patch("payout-policy/", environment="practice", password=PASSWORD, **limits)
     (program,) = business.get("programs/")["results"]
     for member in range(MEMBERS):
         business.post("members/", 201, program_id=program["id"], environment="practice", code=member_code(member))

@@ -553,6 +553,11 @@ def test_a_reversal_is_withdrawn_and_decided(acme, channel, second, browser):
 def test_an_administrator_sets_the_limits_and_a_manager_reads_them(acme, channel, second, maker, browser):
     limits = {"approval_threshold": "5000", "maximum_per_payout": "20000", "maximum_per_day": "100000"}
 
+    unproved = browser(second).post("/money-out/policy/", limits | {"password": "not it"})
+    assert "This is not your password." in words(unproved)
+    assert within(acme, PayoutPolicy.objects.count) == 0
+
+    limits |= {"password": PASSWORD}
     saved = browser(second).post("/money-out/policy/", limits | {"allowed_receivers_only": "on"})
     refused = browser(maker).post("/money-out/policy/", limits | {"approval_threshold": "999999"})
     page = words(browser(maker).get("/money-out/policy/"))

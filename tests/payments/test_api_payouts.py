@@ -384,12 +384,15 @@ def test_the_policy_is_read_and_changed_by_administrators(acme, acme_paybill, ap
         "updated_at": None,
     }
 
-    changed = administrator.patch(POLICY, {"approval_threshold": 5_000, "maximum_per_actor": 20_000}, format="json")
+    limits = {"approval_threshold": 5_000, "maximum_per_actor": 20_000}
+    for refused in ({}, {"password": "wrong"}, {"second_factor": "123456"}):
+        assert administrator.patch(POLICY, limits | refused, format="json").status_code == 400
+    changed = administrator.patch(POLICY, limits | PASSWORD, format="json")
 
     assert changed.status_code == 200, changed.content
     assert (changed.json()["approval_threshold"], changed.json()["maximum_per_actor"]) == (5_000, 20_000)
     assert administrator.get(f"{POLICY}?environment=sandbox").json()["approval_threshold"] == 0
-    assert maker.patch(POLICY, {"approval_threshold": 9}, format="json").status_code == 403
+    assert maker.patch(POLICY, {"approval_threshold": 9} | PASSWORD, format="json").status_code == 403
     assert maker.get(POLICY).json()["approval_threshold"] == 5_000
     with tenant_context(acme):
         row = AuditEntry.objects.latest("sequence")
@@ -402,7 +405,7 @@ def test_the_policy_is_read_and_changed_by_administrators(acme, acme_paybill, ap
 
 @pytest.mark.parametrize("limit", [-1, 2**31, None, "1e3", 1.5])
 def test_a_limit_that_is_none_is_refused(acme, acme_paybill, api, limit):
-    response = api(acme).patch(POLICY, {"maximum_per_payout": limit}, format="json")
+    response = api(acme).patch(POLICY, {"maximum_per_payout": limit} | PASSWORD, format="json")
 
     assert response.status_code == 400, response.content
     assert list(response.json()["errors"]) == ["maximum_per_payout"]
@@ -411,7 +414,7 @@ def test_a_limit_that_is_none_is_refused(acme, acme_paybill, api, limit):
 
 def test_where_the_policy_says_so_only_receivers_on_the_list_are_paid(acme, acme_paybill, api, maker):
     administrator = api(acme)
-    administrator.patch(POLICY, {"allowed_receivers_only": True}, format="json")
+    administrator.patch(POLICY, {"allowed_receivers_only": True} | PASSWORD, format="json")
 
     refused = maker.post(BATCHES, {"rows": ROWS}, format="json").json()
     assert set(refused["errors"]) == {"rows[1].phone_number", "rows[2].phone_number"}

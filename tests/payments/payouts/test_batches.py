@@ -219,7 +219,9 @@ def test_a_user_may_do_nothing_with_payouts(make_batch, actor, proof):
         lambda: retry_failed(actor=user, batch_id=batch.pk, now=NOW),
         lambda: batches.payouts(actor=user),
         lambda: batches.payout_batches(actor=user),
-        lambda: change_payout_policy(actor=user, environment="PRACTICE", limits={"approval_threshold": 1}),
+        lambda: change_payout_policy(
+            actor=user, environment="PRACTICE", limits={"approval_threshold": 1}, proof=proof(user), now=NOW
+        ),
     ):
         with pytest.raises(NotPermitted):
             refused()
@@ -293,12 +295,49 @@ def test_a_release_needs_a_fresh_proof_of_the_same_person(make_batch, maker, sec
     assert books() == (0, 0)
 
 
-def test_a_lowered_threshold_asks_for_a_second_person_again(make_batch, actor, maker, second, release):
+@pytest.fixture
+def change(proof):
+    """`change(actor, 799)` → the threshold as this person sets it now."""
+
+    def do(who, threshold, **more):
+        limits = {"approval_threshold": threshold}
+        given = {"proof": proof(who), "now": NOW} | more
+        return change_payout_policy(actor=who, environment="PRACTICE", limits=limits, **given)
+
+    return do
+
+
+def test_a_raised_threshold_leaves_what_waits_for_a_second_person_waiting(make_batch, actor, maker, change, release):
+    batch = make_batch(800)
+    administrator = actor()
+
+    change(administrator, 250_000)
+
+    batch.refresh_from_db()
+    assert batch.status == "AWAITING_APPROVAL"
+    for who in (maker, administrator):
+        with pytest.raises(WrongState):
+            release(batch, who)
+    assert books() == (0, 0)
+
+
+def test_who_changes_the_threshold_proves_again_who_they_are(actor, maker, change, proof, in_acme):
+    administrator = actor()
+
+    for given in (proof(maker), proof(administrator, NOW - timedelta(seconds=301))):
+        with pytest.raises(ProofNeeded):
+            change(administrator, 250_000, proof=given)
+
+    assert not PayoutPolicy.objects.filter(approval_threshold__gt=0).exists()
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_lowered_threshold_asks_for_a_second_person_again(make_batch, actor, maker, second, change, release):
     policy(approval_threshold=1_000)
     mine, approved = make_batch(800), make_batch(1_800)
     approve_batch(actor=second, batch_id=approved.pk, now=NOW)
 
-    change_payout_policy(actor=actor(), environment="PRACTICE", limits={"approval_threshold": 799})
+    change(actor(), 799)
 
     with pytest.raises(WrongState):
         release(mine, maker)
