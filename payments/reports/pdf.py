@@ -25,7 +25,7 @@ def pdf_bytes(table: ReportTable, *, now: datetime) -> bytes:
         tenant=require_current_tenant(),
         title=str(table.title),
         environment=table.environment,
-        about=[f"{days}, " + _("by Kenya's clock")],
+        about=[f"{days}, " + _("by Kenya's clock"), *([str(table.note)] if table.note else [])],
         made_at=now,
     )
     totals = table.totals

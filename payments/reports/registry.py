@@ -33,6 +33,7 @@ class Report:
     columns: Sequence[Column]
     charted: int
     rows: Callable[[str, Period], Rows]  # of one environment
+    note: "_StrOrPromise" = ""  # what a reader of the figures has to know
 
     def table(self, environment: str, period: Period) -> ReportTable:
         """Of the present business."""
@@ -43,6 +44,7 @@ class Report:
             columns=self.columns,
             rows=self.rows(environment, period),
             charted=self.charted,
+            note=self.note,
         )
 
 
@@ -83,8 +85,9 @@ _CHANNEL = Column(_("Channel"))
 _COUNT = Column(_("Payments"), Kind.COUNT)
 _PAID = Column(_("Paid"), Kind.MONEY)
 _REVERSED = Column(_("Given back"), Kind.MONEY)
-_CHARGES = Column(_("M-PESA charges"), Kind.MONEY)
-_LEFT = Column(_("Left over"), Kind.MONEY)
+_CHARGES = Column(_("M-PESA charges, as far as told"), Kind.MONEY)
+_LEFT = Column(_("Left over, as far as told"), Kind.MONEY)
+_NOT_TOLD = _("M-PESA tells its charges later, and some never: what it has not told is in no sum.")
 
 register_report(
     Report(
@@ -95,6 +98,7 @@ register_report(
         columns=(_DAY, _COUNT, _PAID, _REVERSED, _CHARGES, _LEFT),
         charted=2,
         rows=takings_by_day,
+        note=_NOT_TOLD,
     )
 )
 register_report(
@@ -106,6 +110,7 @@ register_report(
         columns=(_CHANNEL, _COUNT, _PAID, _REVERSED, _CHARGES, _LEFT),
         charted=2,
         rows=takings_by_channel,
+        note=_NOT_TOLD,
     )
 )
 register_report(
@@ -139,12 +144,13 @@ register_report(
         columns=(
             _CHANNEL,
             _PAID,
-            Column(_("Charges on payments"), Kind.MONEY),
+            Column(_("Charges on payments, as far as told"), Kind.MONEY),
             Column(_("Sent out"), Kind.MONEY),
-            Column(_("Charges on payouts"), Kind.MONEY),
-            Column(_("All charges"), Kind.MONEY),
+            Column(_("Charges on payouts, as far as told"), Kind.MONEY),
+            Column(_("All charges, as far as told"), Kind.MONEY),
         ),
         charted=5,
         rows=fees,
+        note=_NOT_TOLD,
     )
 )

@@ -42,6 +42,12 @@ class ReportTable:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     charted: int  # the number of the column that the chart shows, from 0
+    note: "_StrOrPromise" = ""  # what a reader of the figures has to know
+
+    @property
+    def is_nothing(self) -> bool:
+        """Is there no figure in it but 0?"""
+        return not any(self.totals[1:])
 
     @property
     def totals(self) -> tuple[Cell, ...]:

@@ -272,6 +272,34 @@ def test_the_page_shows_chart_table_and_totals(shop, browser, member_of):
     assert "Total 4 KES 2,750.50 KES 500.00 KES 13.75 KES 2,236.75" in text
 
 
+def test_charges_that_m_pesa_has_not_told_are_named_and_not_called_nothing(shop, browser, member_of):
+    with tenant_context(shop):
+        DayTotal.objects.update(charges=0)
+    client = browser(member_of(shop))
+    note = "M-PESA tells its charges later, and some never: what it has not told is in no sum."
+
+    for name in ("takings-by-day", "takings-by-channel", "fees"):
+        said = text_of(client.get(f"/reports/{name}/?{DAYS}"))
+        assert note in said
+        assert "harges, as far as told" in said.replace("Charges on payments", "Charges")
+        assert note in words(printed(client, f"/reports/{name}/download/?type=pdf&{DAYS}").pages[0])
+    assert note not in text_of(client.get(f"/reports/takings-by-hour/?{DAYS}"))
+    by_day = client.get(f"/reports/takings-by-day/download/?type=xlsx&{DAYS}")
+    heads = [cell.value for cell in openpyxl.load_workbook(io.BytesIO(by_day.content)).active[1]]
+    assert heads[-2:] == ["M-PESA charges, as far as told", "Left over, as far as told"]
+
+
+def test_fees_of_which_none_is_told_are_not_called_days_without_anything(shop, browser, member_of):
+    with tenant_context(shop):
+        DayTotal.objects.update(charges=0)
+    client = browser(member_of(shop))
+
+    said = text_of(client.get(f"/reports/fees/?{DAYS}"))
+    assert "Total KES 2,750.50 KES 0.00" in said
+    assert "Nothing in these days." not in said
+    assert "Nothing in these days." in text_of(client.get("/reports/fees/?since=2026-01-01&until=2026-01-02"))
+
+
 def test_a_period_that_can_not_be_is_refused_and_the_usual_one_is_shown(shop, browser, member_of):
     client = browser(member_of(shop))
 
@@ -317,7 +345,10 @@ def test_the_csv_has_plain_figures_and_no_formula(shop, browser, member_of):
     )
     assert answer.content.startswith(b"\xef\xbb\xbf")
     lines = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
-    assert lines[0] == ["Channel", "Payments", "Paid", "Given back", "M-PESA charges", "Left over"]
+    assert lines[0] == [
+        *("Channel", "Payments", "Paid", "Given back"),
+        *("M-PESA charges, as far as told", "Left over, as far as told"),
+    ]
     assert lines[1] == ["'=cmd 600101", "1", "250.50", "0.00", "0.00", "250.50"]
     assert lines[-1] == ["Total", "4", "2750.50", "500.00", "13.75", "2236.75"]
 
@@ -441,7 +472,7 @@ def test_a_long_pdf_repeats_the_headings_and_the_warning_and_counts_its_pages(sh
     pages = [words(page) for page in reader.pages]
     assert len(pages) > 2
     for number, text in enumerate(pages, start=1):
-        assert "Day Payments Paid Given back M-PESA charges Left over" in text
+        assert "Day Payments Paid Given back M-PESA charges, " in text
         assert "Practice: no real money" in text
         assert f"Page {number} of {len(pages)}" in text
     days = re.findall(r"\d+ (?:May|Jun|Jul|Aug) 2026 \d+ ", " ".join(pages))
