@@ -18,7 +18,7 @@ from audit.services import Actor
 from channels.msisdn import may_be
 from payments.models import Payment, PaymentRequest, StatusQuery
 from payments.queries import payments_of, read_payment
-from payments.status_queries import found_in
+from payments.question_words import found_in
 from tenants.errors import NotFound
 from tenants.permissions import Permission, require
 
