@@ -4,7 +4,7 @@ A number is kept only with its holder's consent: the list says so for each, or o
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
@@ -147,14 +147,12 @@ def check_list(*, actor: Actor, given: MemberList) -> Checked:
     members = Member.objects.filter(program=program, environment=given.environment)
     numbers = {check.phone_number for check in wanted if program.is_known_by_phone} - {""}
     known_numbers = set(members.filter(phone_number__in=numbers).values_list("phone_number", flat=True))
-    new = [check for check in wanted if check.phone_number not in known_numbers]
-    codes = {check.code for check in new} - {""}
-    known_codes = set(members.filter(code__in=codes).values_list("code", flat=True))
+    codes = {check.code for check in wanted} - {""}
+    number_of = dict(members.filter(code__in=codes).values_list("code", "phone_number"))
+    new = [check for check in wanted if check.phone_number not in known_numbers and not check.is_one_of(number_of)]
     mappings = mappings_of(given.environment)
     for check in new:
-        check.look_at_code(
-            program, known_codes, named=programs_that_name(check.code, mappings) if check.code else set()
-        )
+        check.look_at_code(program, number_of, named=programs_that_name(check.code, mappings) if check.code else set())
     _look_for_twins(wanted, ("phone_number", "code") if program.is_known_by_phone else ("code",))
     if problems := [problem for check in checks for problem in check.problems]:
         raise UnusableRows(problems)
@@ -253,11 +251,15 @@ class _CheckedRow:
     def row(self) -> GivenMember:
         return GivenMember(self.given.number, self.phone_number, self.given.name, self.code)
 
+    def is_one_of(self, number_of: Mapping[str, str]) -> bool:
+        """Is it the member with this code? Numbers by codes; a number that is given has to be that member's."""
+        return self.code in number_of and self.phone_number in {"", number_of[self.code]}
+
     def note(self, column: str, sentence: str) -> None:
         shown = _HEADERS[column][0]
         self.problems.append(RowProblem(self.given.number, shown, str(getattr(self.given, column)), sentence))
 
-    def look_at_code(self, program: Program, known_codes: set[str], *, named: set[str]) -> None:
+    def look_at_code(self, program: Program, known_codes: Collection[str], *, named: set[str]) -> None:
         if not self.given.code and program.member_key == Program.MemberKey.BY_REFERENCE:
             self.note("code", _("In this program the member is what the customer types: give the code."))
         if self.code in known_codes:

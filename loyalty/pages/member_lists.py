@@ -92,8 +92,11 @@ def members_check(request: HttpRequest, draft: str) -> HttpResponse:
 
 
 def _to_members(request: HttpRequest, number: int) -> HttpResponse:
-    sentence = ngettext("%(number)s member is enrolled.", "%(number)s members are enrolled.", number)
-    messages.success(request, sentence % {"number": f"{number:,}"})
+    if number:
+        sentence = ngettext("%(number)s member is enrolled.", "%(number)s members are enrolled.", number)
+        messages.success(request, sentence % {"number": f"{number:,}"})
+    else:
+        messages.info(request, _("Everybody in the list is a member already."))
     return redirect("members")
 
 

@@ -168,6 +168,47 @@ def test_where_what_is_typed_is_the_member_the_list_gives_the_codes(cast, clerk)
     assert stored(cast.tenant, Member, program=school).code == "ADM17"
 
 
+@pytest.mark.parametrize(
+    ("pasted", "statement"),
+    [
+        ("code,name\nADM-1047,Amina\nADM-1048,Baraka", ""),
+        ("code,name,phone\nADM-1047,Amina,0733000001\nADM-1048,Baraka,", STATEMENT),
+    ],
+)
+def test_a_list_of_pupils_may_be_given_again_and_in_two_tabs(cast, clerk, pasted, statement):
+    with tenant_context(cast.tenant):
+        school = Program.objects.create(code="fees", name="Fees", member_key="BY_REFERENCE")
+    first, second = (upload(clerk, school, pasted=pasted, statement=statement)["Location"] for _tab in range(2))
+    assert "2 members are enrolled." in text_of(clerk.post(first, follow=True))
+
+    for answer in (clerk.get(first, follow=True), clerk.post(first, follow=True)):
+        assert answer.redirect_chain == [("/members/", 302)]
+        assert "2 members are enrolled." in text_of(answer)
+    page = text_of(clerk.get(second))
+    assert "New members 0 Members already 2" in page
+    assert "There is nobody new in the list. Look at the members" in page
+    pressed = clerk.post(second, follow=True)
+    assert pressed.redirect_chain == [("/members/", 302)]
+    assert "Everybody in the list is a member already." in text_of(pressed)
+    more = upload(clerk, school, pasted=f"{pasted}\nADM-1049,Chege", statement=statement)["Location"]
+    assert "New members 1 Members already 2" in text_of(clerk.get(more))
+    clerk.post(more)
+
+    with tenant_context(cast.tenant):
+        codes = list(Member.objects.filter(program=school).order_by("code").values_list("code", "name"))
+    assert codes == [("ADM1047", "Amina"), ("ADM1048", "Baraka"), ("ADM1049", "Chege")]
+
+
+def test_a_known_code_with_another_number_is_not_taken_for_its_member(cast, clerk):
+    with tenant_context(cast.tenant):
+        school = Program.objects.create(code="fees", name="Fees", member_key="BY_REFERENCE")
+    clerk.post(upload(clerk, school, pasted="code,phone\n1047,0733000001")["Location"])
+
+    refused = upload(clerk, school, pasted="code,phone\n1047,0733000002")
+
+    assert cells(refused) == ["2 code 1047 This code is another member&#x27;s."]
+
+
 def test_a_parents_phone_may_be_several_pupils_but_not_several_customers(cast, clerk):
     with tenant_context(cast.tenant):
         school = Program.objects.create(code="fees", name="Fees", member_key="BY_REFERENCE")
