@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from channels import practice_phone
-from channels.models import ChannelRun, Environment, Problem
+from channels.models import ChannelRun, Environment, Problem, SmsMessage
 from loyalty.models import AccrualRule, Member, Program
 from payments.models import Payment, PaymentRequest, PayoutBatch, PayoutPolicy
 from payments.services import PaymentReport, record_payments
@@ -261,6 +261,25 @@ def test_the_button_pays_through_the_phone(practising, acme, browser, member_of)
     client.post("/practice/", given)
     with tenant_context(acme):
         assert Member.objects.count() == 1
+
+
+def test_home_promises_no_points_where_the_program_gives_none(practising, acme, browser, member_of, run_due):
+    paybill, number = practising
+    with tenant_context(acme):
+        AccrualRule.objects.all().delete()
+    client = browser(member_of(acme, Role.USER))
+
+    page = words(client.get("/"))
+    assert "the points and the SMS arrive" not in page
+    assert "see the payment arrive, with what its program gives for it: points, a stamp, an SMS." in page
+    client.post("/practice/", {"amount": "500", "account_reference": "WANJIRU"})
+    pay(acme, paybill, "UKL0000001", "500.00", payer=number, account_reference="WANJIRU", routed_to="loyalty")
+    run_due()
+
+    arrived = words(client.get("/payments/latest/", headers=HTMX))
+    assert re.search(r"John Kamau KES 500.00 .* , WANJIRU All payments", arrived)
+    with tenant_context(acme):
+        assert not SmsMessage.objects.exists()
 
 
 def test_the_payment_its_points_and_the_sms_appear(practising, acme, browser, member_of, run_due):
