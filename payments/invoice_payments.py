@@ -208,6 +208,14 @@ def parts_of(invoice: Invoice) -> list[Part]:
     return [part for part in allocate(invoices, _payments_of(invoices)) if part.invoice == invoice]
 
 
+def parts_paid_by(payment: Payment) -> list[Part]:
+    """The invoices that a payment pays, each with how much of it is for that."""
+    if not payment.account_reference:
+        return []
+    invoices = list(_of_accounts(payment.channel_id, [account_key(payment.account_reference)]))
+    return [part for part in allocate(invoices, _payments_of(invoices)) if part.payment == payment]
+
+
 def _of_accounts(channel_id: UUID, keys: Iterable[str]) -> Any:
     """Invoices that count, each with the key of its account as `account`."""
     invoices = Invoice.objects.annotate(account=key_of_account())
@@ -251,11 +259,10 @@ def acknowledge(*, payment_id: UUID, now: datetime) -> None:
     """
     payment = Payment.objects.select_related("channel").get(pk=payment_id)
     channel = payment.channel
-    invoices = list(_of_accounts(channel.pk, [account_key(payment.account_reference)]))
-    part = next((part for part in allocate(invoices, _payments_of(invoices)) if part.payment == payment), None)
-    if part is None or not channel.bill_manager_app_key:
+    parts = parts_paid_by(payment)
+    if not parts or not channel.bill_manager_app_key:
         return
-    invoice = part.invoice
+    invoice = parts[0].invoice
     outcome = outcome_of(
         lambda: daraja_client(channel).acknowledge_invoice_payment(
             app_key=channel.bill_manager_app_key,

@@ -13,11 +13,12 @@ from tenants.permissions import Permission, require
 
 
 def read_payment(*, actor: Actor, payment_id: UUID) -> Payment:
-    """With its reversals.
+    """With its reversals, and with the request that it answered.
 
     :raises NotFound: if the business has none such.
     """
-    payment = payments_of(actor=actor).filter(pk=payment_id).prefetch_related("reversals").first()
+    rows = payments_of(actor=actor).select_related("request").prefetch_related("reversals")
+    payment = rows.filter(pk=payment_id).first()
     if payment is None:
         raise NotFound(_("There is no such payment."))
     return payment

@@ -54,7 +54,7 @@ def register_teller(teller: Teller) -> None:
 def timeline_of(*, actor: Actor, payment: Payment) -> list[Moment]:
     """Everything that is known of a payment, the oldest first, what is still to come last."""
     require(actor, Permission.PAYMENTS_READ)
-    request = PaymentRequest.objects.filter(payment=payment).first()
+    request: PaymentRequest | None = getattr(payment, "request", None)  # Django has no attribute for none
     moments = _of_request(request) if request else []
     moments += [
         Moment(payment.paid_at, _("The customer paid, by M-PESA's clock.")),

@@ -20,6 +20,7 @@ from payments import quarantine, queries, reversals, takings, timeline
 from payments.downloads import download_payments
 from payments.forms.payments import ReverseForm, SearchForm
 from payments.from_statements import Word, word_about
+from payments.invoice_payments import parts_paid_by
 from payments.models import Payment, Reversal
 from payments.pages.showing import ending_in, may
 from payments.searching import find_payments
@@ -125,6 +126,7 @@ def payment(request: HttpRequest, payment_id: str) -> HttpResponse:
         "payment": found,
         "program": known_programs().get(found.routed_to, found.routed_to),
         "told": told.html,
+        "paid_invoices": parts_paid_by(found),
         "reversal": open_reversal,
         "may_ask": is_incomplete and may(request, Permission.MPESA_ASK),
         "may_reverse": not found.reversed_at and open_reversal is None and may(request, Permission.REVERSALS_REQUEST),

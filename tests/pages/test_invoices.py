@@ -199,6 +199,37 @@ def test_an_invoice_shows_what_is_paid_of_it_and_what_is_not(acme, paybill, cler
     assert "Withdraw this invoice" not in told
 
 
+def test_a_payment_leads_to_the_invoices_that_it_pays(acme, paybill, clerk):
+    with tenant_context(acme):
+        first = make_invoice(paybill, external_reference="INV-1", due_date=day(1), amount=1500)
+        second = make_invoice(paybill, external_reference="INV-2", due_date=day(2), amount=9000)
+        make_invoice(paybill, external_reference="INV-3", due_date=day(3))
+        reports = [
+            PaymentReport(
+                receipt=receipt,
+                channel=paybill,
+                payer="254712345126",
+                payer_name="",
+                amount=Decimal(2000),
+                account_reference=account,
+                routed_to="",
+                source=Payment.Source.CONFIRMATION,
+                paid_at=timezone.now(),
+                callback_id=None,
+            )
+            for receipt, account in [("UKL0000001", "house-7"), ("UKL0000002", "HOUSE 8"), ("UKL0000003", "")]
+        ]
+        record_payments(reports=reports)
+        paid, *others = Payment.objects.order_by("receipt")
+
+    page = clerk.get(f"/payments/{public_id('pay', paid.pk)}/")
+    assert "Invoice INV-1 : KES 1,500.00 INV-2 : KES 500.00 Channel" in words(page)
+    assert f'href="{address(first)}"' in page.content.decode()
+    assert f'href="{address(second)}"' in page.content.decode()
+    for other in others:
+        assert "Invoice INV-" not in words(clerk.get(f"/payments/{public_id('pay', other.pk)}/"))
+
+
 def test_an_invoice_is_withdrawn_from_m_pesa_too(acme, paybill, clerk, monkeypatch):
     asked = []
 
