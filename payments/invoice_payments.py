@@ -40,7 +40,7 @@ _ACKNOWLEDGE_FOR = timedelta(days=1)
 _ACKNOWLEDGE_AGAIN_AFTER = timedelta(minutes=2)
 
 Status = Invoice.Status
-_NOT_COUNTED = (Status.FAILED, Status.CANCELLED)
+NOT_COUNTED = (Status.FAILED, Status.CANCELLED)  # nothing is owed, and nothing is paid of them
 
 
 # -- What Bill Manager reports ----------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def allocate(invoices: Iterable[Invoice], payments: Iterable[Payment]) -> list[P
 
 def promise_counting(payment_ids: Sequence[UUID]) -> None:
     """Promise to work out anew the invoices that these payments may pay, in the caller's commit."""
-    invoices = Invoice.objects.exclude(status__in=_NOT_COUNTED)
+    invoices = Invoice.objects.exclude(status__in=NOT_COUNTED)
     if not invoices.exists():
         return
     accounts: dict[UUID, set[str]] = defaultdict(set)
@@ -202,7 +202,7 @@ def count_payments(*, channel_id: UUID, accounts: Sequence[str], now: datetime) 
 
 def parts_of(invoice: Invoice) -> list[Part]:
     """The payments that pay an invoice, each with how much of it."""
-    if invoice.status in _NOT_COUNTED:
+    if invoice.status in NOT_COUNTED:
         return []
     invoices = list(_of_accounts(invoice.channel_id, [account_key(invoice.account_reference)]))
     return [part for part in allocate(invoices, _payments_of(invoices)) if part.invoice == invoice]
@@ -219,7 +219,7 @@ def parts_paid_by(payment: Payment) -> list[Part]:
 def _of_accounts(channel_id: UUID, keys: Iterable[str]) -> Any:
     """Invoices that count, each with the key of its account as `account`."""
     invoices = Invoice.objects.annotate(account=key_of_account())
-    return invoices.filter(channel_id=channel_id, account__in=keys).exclude(status__in=_NOT_COUNTED)
+    return invoices.filter(channel_id=channel_id, account__in=keys).exclude(status__in=NOT_COUNTED)
 
 
 def _payments_of(invoices: Sequence[Invoice]) -> list[Payment]:

@@ -14,7 +14,7 @@ from channels.pages.shown import shown_environment
 from channels.queries import read_channel
 from payments import invoice_files, invoices
 from payments.forms.invoices import BillManagerForm, InvoiceForm, new_invoice
-from payments.invoice_payments import parts_of
+from payments.invoice_payments import NOT_COUNTED, parts_of
 from payments.invoice_words import do_now_about, meaning_of, timeline_of_invoice
 from payments.models import Invoice
 from payments.pages.showing import may
@@ -114,7 +114,7 @@ def invoice(request: HttpRequest, invoice_id: str) -> HttpResponse:
         "stands": stands.html,
         "is_open": is_open,
         "parts": parts,
-        "owed": found.amount - found.paid_amount,
+        "owed": None if found.status in NOT_COUNTED else found.amount - found.paid_amount,
         "may_cancel": can_cancel and may(request, Permission.PAYMENTS_REQUEST),
     }
     return render(request, "payments/invoice.html", context)

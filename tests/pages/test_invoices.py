@@ -252,6 +252,15 @@ def test_an_invoice_is_withdrawn_from_m_pesa_too(acme, paybill, clerk, monkeypat
     assert (again.status_code, "can't be withdrawn any more: withdrawn." in words(again)) == (409, True)
 
 
+@pytest.mark.parametrize("status", ["CANCELLED", "FAILED"])
+def test_of_an_invoice_that_is_no_more_nothing_is_still_to_be_paid(acme, paybill, clerk, status):
+    told = words(clerk.get(address(within(acme, lambda: make_invoice(paybill, status=status)))))
+
+    assert "Amount KES 9,000.00" in told
+    for said in ("Still to be paid", "Paid of it", "counts here by itself"):
+        assert said not in told
+
+
 # The list
 
 
