@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from payments.models import Payout
 from payments.payouts.checking import Row
+from payments.payouts.names import differ
 from tenants.sentences import Day, say
 
 _LATELY = timedelta(days=7)
@@ -70,17 +71,13 @@ def _warn_of_names(rows: Sequence[Row], *, environment: str) -> None:
         if any(character.isdecimal() for character in row.name):
             row.warnings.append(say("The name has digits in it."))
         m_pesas = known.get(row.receiver, "")
-        if row.name and m_pesas and not _parts(row.name) & _parts(m_pesas):
+        if differ(row.name, m_pesas):
             row.warnings.append(say("M-PESA knows this receiver as %(name)s.", name=m_pesas))
 
 
 def _all_of(receivers: set[str]) -> RawSQL:
     """As one parameter: to bind each of 10,000 by itself takes longer than to look for them."""
     return RawSQL("SELECT unnest(%s::text[])", [list(receivers)])
-
-
-def _parts(name: str) -> set[str]:
-    return {part for part in name.casefold().split() if part.isalpha()}
 
 
 def _account(row: Row) -> str:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.models import (
     Invoice,
     MoneyOut,
+    Payout,
     PayoutBatch,
     Pull,
     ReconciliationDay,
@@ -17,6 +18,7 @@ from payments.models import (
     StandingOrder,
 )
 from payments.money_out.states import outward_state
+from payments.payouts import names
 
 register = template.Library()
 
@@ -78,6 +80,12 @@ def badge(row: StandingOrder | Invoice | PayoutBatch | ReconciliationDay | Pull)
     """`{% badge order %}`: how it stands."""
     look, word = BADGES[type(row)][row.status]
     return {"look": look, "word": word}
+
+
+@register.filter
+def other_name(payout: Payout) -> str:
+    """M-PESA's name for who has the money, where the business plainly meant another."""
+    return names.other_name(payout)
 
 
 @register.filter

@@ -338,6 +338,25 @@ def test_a_batch_is_withdrawn_with_its_reason(acme, batch, maker, browser):
     assert (found.status, found.reason) == ("CANCELLED", "Paid in cash")
 
 
+def test_a_number_that_m_pesa_knows_by_another_name_is_pointed_out(acme, channel, second, browser):
+    with tenant_context(acme):
+        batch = make_batch(channel, "Wages", ["SUCCEEDED"] * 3 + ["FAILED"])
+        names = [
+            (1, "Njeri Mwangi", "DANIEL NYAMBURA"),
+            (2, "Njeri Mwangi", "MWANGI, NJERI W."),
+            (3, "", "DANIEL NYAMBURA"),
+            (4, "Njeri Mwangi", "DANIEL NYAMBURA"),
+        ]
+        for row, name, receiver_name in names:
+            Payout.objects.filter(row=row).update(name=name, receiver_name=receiver_name)
+        its = {payout.row: f"/money-out/payouts/{public_id('pout', payout.pk)}/" for payout in Payout.objects.all()}
+    client = browser(second)
+
+    assert words(client.get(address(batch))).count("M-PESA: DANIEL NYAMBURA") == 1
+    notice = "You sent it to “Njeri Mwangi”, and M-PESA knows the number as “DANIEL NYAMBURA”. The money has moved"
+    assert [row for row, page in its.items() if notice in words(client.get(page))] == [1]
+
+
 def test_accepted_is_never_shown_as_sent_and_each_row_has_its_state(acme, channel, second, browser):
     with tenant_context(acme):
         batch = make_batch(channel, "Wages", ["ACCEPTED", "SUCCEEDED", "FAILED", "UNKNOWN"])
