@@ -33,6 +33,7 @@ from tenants.serializer_fields import id_in_url
 
 Status = PayoutBatch.Status
 
+_WAITING = frozenset({Status.AWAITING_APPROVAL, Status.APPROVED})  # of which nothing was sent
 _ROWS = 20  # of a fragment that is polled, and weighs 2 KB at most
 
 
@@ -77,7 +78,7 @@ def batch(request: HttpRequest, batch_id: str) -> HttpResponse:
         "may_release": may(request, Permission.PAYOUTS_RELEASE) and not (found.approved_at and is_maker),
         "may_create": may(request, Permission.PAYOUTS_CREATE),
         "may_invite": may(request, Permission.TEAM_CHANGE),
-        "is_waiting": found.status in {Status.AWAITING_APPROVAL, Status.APPROVED},
+        "is_waiting": found.status in _WAITING,
         "can_retry": progress["failed"].count and found.status in {Status.RELEASED, Status.FINISHED},
     }
     return render(request, "payments/batch.html", context)
@@ -142,6 +143,8 @@ def cancel(request: HttpRequest, batch_id: str) -> HttpResponse:
     actor = actor_of(request)
     require(actor, Permission.PAYOUTS_CREATE)
     found = batches.payout_batch(actor=actor, batch_id=id_in_url("pbat", batch_id))
+    if found.status not in _WAITING:
+        return redirect("payout-batch", batch_id)
     form = CancelForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:

@@ -62,7 +62,9 @@ def payouts(request: HttpRequest) -> HttpResponse:
         actor=actor_of(request), environment=shown_environment(request), words=words, state=state
     )
     return render(
-        request, "payments/payouts.html", {"page": newest_first(request, rows), "state": state, "words": words}
+        request,
+        "payments/payouts.html",
+        {"page": newest_first(request, rows.select_related("batch")), "state": state, "words": words},
     )
 
 

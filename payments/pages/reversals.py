@@ -85,6 +85,8 @@ def approve(request: HttpRequest, reversal_id: str) -> HttpResponse:
     actor, now = actor_of(request), timezone.now()
     require(actor, Permission.REVERSALS_APPROVE)
     found = read_reversal(actor=actor, reversal_id=id_in_url("rev", reversal_id))
+    if found.status != Status.AWAITING_APPROVAL:
+        return redirect("reversal", reversal_id)
     user = user_of(request)
     form = ProofForm(request.POST or None, has_second_factor=has_second_factor(user))
     if request.method == "POST" and form.is_valid():
@@ -107,6 +109,8 @@ def cancel(request: HttpRequest, reversal_id: str) -> HttpResponse:
     actor = actor_of(request)
     require(actor, Permission.REVERSALS_REQUEST)
     found = read_reversal(actor=actor, reversal_id=id_in_url("rev", reversal_id))
+    if found.status != Status.AWAITING_APPROVAL:
+        return redirect("reversal", reversal_id)
     form = CancelForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:

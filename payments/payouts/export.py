@@ -17,6 +17,7 @@ from payments.models import Payout, PayoutBatch
 from payments.money_out.states import outward_state
 from payments.payouts.checking import columns
 from payments.payouts.explaining import do_now_about, meaning_of
+from payments.templatetags.payment_words import payout_state
 from tenants import pdf
 from tenants.files import LARGE_ROWS, FileKind, MadeFile, Parameters, ask_for, make_now
 from tenants.models import PreparedFile
@@ -25,7 +26,7 @@ from tenants.progress import Progress
 from tenants.queue import require_current_tenant
 from tenants.sentences import told
 from tenants.spreadsheets import csv_bytes, write_csv, write_xlsx, xlsx_bytes
-from tenants.templatetags.tuzo import kes, phone, state
+from tenants.templatetags.tuzo import kes, phone
 
 _OUTCOME = ("status", "meaning", "do_now", "receipt", "receiver_name", "charge", "completed_at", "warnings")
 _ROWS_AT_ONCE = 2_000
@@ -135,7 +136,7 @@ def _printed(batch: PayoutBatch, payouts: Iterable[Payout], *, now: datetime) ->
                 phone(payout.receiver),
                 payout.name or payout.receiver_name,
                 f"{payout.amount:,}",
-                str(state(outward_state(payout), "out")["word"]),
+                _state_word(payout, batch),
                 payout.receipt,
             )
             for payout in payouts
@@ -143,6 +144,11 @@ def _printed(batch: PayoutBatch, payouts: Iterable[Payout], *, now: datetime) ->
         totals=("", _("Total"), "", f"{batch.total_amount:,}", "", ""),
     )
     return sheet.content()
+
+
+def _state_word(payout: Payout, batch: PayoutBatch) -> str:
+    """As the page of the batch says it."""
+    return str(payout_state(payout, batch)["word"])
 
 
 def _about(parameters: Parameters) -> str:

@@ -19,6 +19,7 @@ from payments.models import (
 )
 from payments.money_out.states import outward_state
 from payments.payouts import names
+from tenants.templatetags.tuzo import state
 
 register = template.Library()
 
@@ -69,9 +70,18 @@ _ITEMS = {
 }
 
 
+@register.inclusion_tag("parts/badge.html")
+def payout_state(payout: Payout, batch: PayoutBatch) -> dict[str, Any]:
+    """`{% payout_state payout batch %}`: its outward state; before the release, what its batch waits for."""
+    if payout.status == MoneyOut.Status.AWAITING_APPROVAL and batch.status == PayoutBatch.Status.APPROVED:
+        return badge(batch)
+    shown = state(outward_state(payout), "out")
+    return {"look": f"state-{shown['key']}", "word": shown["word"]}
+
+
 @register.filter
 def outward(row: MoneyOut) -> str:
-    """`{% state payout|outward "out" %}`: how a payout or reversal stands for the outside."""
+    """`{% state reversal|outward "out" %}`: how a payout or reversal stands for the outside."""
     return outward_state(row)
 
 

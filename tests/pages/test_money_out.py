@@ -338,6 +338,41 @@ def test_a_batch_is_withdrawn_with_its_reason(acme, batch, maker, browser):
     assert (found.status, found.reason) == ("CANCELLED", "Paid in cash")
 
 
+@pytest.mark.parametrize("status", ["RELEASED", "FINISHED", "CANCELLED", "EXPIRED"])
+def test_what_can_not_be_withdrawn_any_more_leads_back_to_the_batch(acme, channel, maker, browser, status):
+    with tenant_context(acme):
+        batch = make_batch(channel, "Wages", ["SUCCEEDED"])
+        PayoutBatch.objects.update(status=status)
+    client = browser(maker)
+
+    for answer in (client.get(f"{address(batch)}cancel/"), client.post(f"{address(batch)}cancel/", {"reason": "x"})):
+        assert (answer.status_code, answer["Location"]) == (302, address(batch))
+    found = within(acme, PayoutBatch.objects.get)
+    assert (found.status, found.reason) == (status, "")
+
+
+def test_a_reversal_that_ended_leads_back_from_its_approval(acme, channel, second, browser):
+    with tenant_context(acme):
+        reversal = make_reversal(channel, "SUCCEEDED")
+    client, its = browser(second), f"/reversals/{public_id('rev', reversal.pk)}/"
+
+    for page in ("approve", "cancel"):
+        assert client.get(f"{its}{page}/")["Location"] == its
+
+
+def test_rows_of_an_approved_batch_wait_for_its_release(acme, channel, second, browser):
+    with tenant_context(acme):
+        batch = make_batch(channel, "Wages", ["AWAITING_APPROVAL"] * 2, status="APPROVED")
+        payout = Payout.objects.first()
+    client = browser(second)
+
+    its = f"/money-out/payouts/{public_id('pout', payout.pk)}/"
+    for page in (address(batch), its, "/money-out/payouts/"):
+        said = client.get(page).content.decode()
+        assert '<span class="badge state-pending">Ready to release</span>' in said
+        assert "badge state-awaiting_approval" not in said
+
+
 def test_a_number_that_m_pesa_knows_by_another_name_is_pointed_out(acme, channel, second, browser):
     with tenant_context(acme):
         batch = make_batch(channel, "Wages", ["SUCCEEDED"] * 3 + ["FAILED"])
