@@ -28,6 +28,8 @@ class LoyaltyTeller:
             is_fresh = timezone.now() - payment.created_at < _AWARDED_WITHIN
             return [Moment(None, _("Points are being counted."), "running")] if is_fresh else []
         moments = [Moment(outcome.decided_at, sentence, state) for sentence, state in _sentences(outcome)]
+        if outcome.status == Status.REVERSED and (outcome.points or outcome.gave_stamp):
+            moments.append(Moment(payment.reversed_at, _("What it had earned was taken back.")))
         moments += [
             Moment(reward.created_at, _("The card is full: %(reward)s.") % {"reward": reward.description})
             for reward in Reward.objects.filter(payment=payment)
@@ -49,8 +51,6 @@ def _sentences(outcome: PaymentOutcome) -> list[tuple[str, str]]:
             return [(_("By the terms of “%(program)s” it earns nothing.") % names, "done")]
         case Status.NO_PROGRAM:
             return [(_("No program takes it, so it earns nothing."), "done")]
-        case Status.REVERSED:
-            return [(_("What it had earned was taken back."), "done")]
     sentences = []
     if outcome.points:
         gave = ngettext(

@@ -54,14 +54,22 @@ def _sent(row: Payout | Reversal) -> list[Event]:
     if row.accepted_at:
         events.append(Event(row.accepted_at, _("M-PESA took it. That is not a payment yet.")))
     events += _asked(row)
-    if row.status == Status.SUCCEEDED and row.completed_at:
-        events.append(Event(row.completed_at, _("M-PESA moved the money."), row.receipt))
-    elif row.status == Status.FAILED and row.finished_at:
+    if row.status == Status.FAILED and row.finished_at:
         events.append(Event(row.finished_at, _("It ended, and no money was sent."), row.result_desc))
     events.sort(key=lambda event: event.at)
+    if row.status == Status.SUCCEEDED and row.completed_at:
+        _insert(events, Event(row.completed_at, _("M-PESA moved the money."), row.receipt), row)
     if row.decided_by and row.finished_at:
         events.append(Event(row.finished_at, _("%(who)s decided it.") % {"who": row.decided_by}, row.note))
     return events
+
+
+def _insert(events: list[Event], moved: Event, row: Payout | Reversal) -> None:
+    """Where it belongs by its time, but never before we handed it over: M-PESA's clock has whole seconds, and its own
+    mind."""
+    at = max(moment for moment in (moved.at, row.sending_at, row.accepted_at) if moment)
+    place = sum(event.at <= at for event in events)
+    events.insert(place, moved)
 
 
 def _asked(row: Payout | Reversal) -> list[Event]:

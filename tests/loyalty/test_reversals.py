@@ -12,6 +12,7 @@ from loyalty.models import Member, PaymentOutcome, PointsEntry, Reward
 from loyalty.points import RewardWithdrawn, collect_reward, redeem_points
 from loyalty.reports import find_unequal_balances, find_unequal_totals
 from loyalty.reversals import take_back_points
+from loyalty.timeline import LoyaltyTeller
 from payments.models import Payment
 from payments.services import record_payments
 from payments.signals import payment_reversed
@@ -91,6 +92,21 @@ def test_what_was_spent_stays_spent_and_is_noted(vip, pay, reverse, spent, taken
     assert notes == ([(-taken, f"Of 100 points, {kept} were spent already.")] if taken else [])
     pay("VIP001", 5000)
     assert Member.objects.get().points_balance == 100  # no debt is kept
+
+
+def test_only_of_what_earned_something_the_story_says_that_it_was_taken_back(vip, pay, reverse):
+    earning, small = pay("VIP001", 5000), pay("VIP001", 1)
+    assert (outcome_of(earning).status, outcome_of(small).status) == ("EARNED", "NOTHING")
+
+    for payment in (earning, small):
+        reverse(payment)
+        payment.refresh_from_db()
+
+    told = [[moment.sentence for moment in LoyaltyTeller().moments(payment)] for payment in (earning, small)]
+    assert [len(sentences) for sentences in told] == [2, 0]
+    assert "earned 100 points" in told[0][0]
+    assert told[0][1] == "What it had earned was taken back."
+    assert [moment.at for moment in LoyaltyTeller().moments(earning)][1] == earning.reversed_at
 
 
 def test_a_payment_that_is_reversed_before_it_is_awarded_gives_nothing(in_acme, vip, shop, reverse):

@@ -373,6 +373,25 @@ def test_rows_of_an_approved_batch_wait_for_its_release(acme, channel, second, b
         assert "badge state-awaiting_approval" not in said
 
 
+def test_money_moves_after_we_handed_it_over_though_m_pesas_clock_has_whole_seconds(acme, channel, second, browser):
+    handed = timezone.now().replace(microsecond=0) + timedelta(milliseconds=700)
+    ours = {"sending_at": handed, "accepted_at": handed + timedelta(milliseconds=200)}
+    theirs = {"status": "SUCCEEDED", "completed_at": handed.replace(microsecond=0), "receipt": "SGE1AB23CD"}
+    with tenant_context(acme):
+        make_batch(channel, "Wages", ["SUCCEEDED"])
+        reversal = make_reversal(channel, "AWAITING_APPROVAL")
+        for rows in (Payout.objects, Reversal.objects):
+            rows.update(**ours, **theirs, finished_at=handed + timedelta(seconds=1))
+        payout = Payout.objects.get()
+    client = browser(second)
+
+    for page in (f"money-out/payouts/{public_id('pout', payout.pk)}", f"reversals/{public_id('rev', reversal.pk)}"):
+        said = words(client.get(f"/{page}/"))
+        order = ["We handed it to M-PESA.", "M-PESA took it. That is not a payment yet.", "M-PESA moved the money."]
+        places = [said.index(sentence) for sentence in order]
+        assert places == sorted(places)
+
+
 def test_a_number_that_m_pesa_knows_by_another_name_is_pointed_out(acme, channel, second, browser):
     with tenant_context(acme):
         batch = make_batch(channel, "Wages", ["SUCCEEDED"] * 3 + ["FAILED"])
