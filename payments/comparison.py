@@ -202,7 +202,7 @@ _COVERED_BY_STATEMENT = """
       FROM payments_statementline AS line
      WHERE channel_id = %(channel)s AND source = 'STATEMENT'
        AND completed_at >= %(start)s AND completed_at < %(end)s
-     GROUP BY account
+     GROUP BY account, created_at  -- which all lines of one file share
 """
 _UNLISTED_PAYMENTS = """
     WITH unlisted AS MATERIALIZED (
@@ -258,8 +258,9 @@ def _pulled(about: _About) -> list[Stretch]:
 
 
 def _covered_by_statement(about: _About) -> tuple[list[Stretch], list[Stretch]]:
-    """From the first to the last line of the day, of the accounts in which our payments are found, and of those in
-    which what we sent is: a statement of another account says nothing of them."""
+    """From the first to the last line of the day that each file brought, of the accounts in which our payments are
+    found, and of those in which what we sent is: a statement of another account says nothing of them, and two files say
+    nothing of the time between them."""
     rows = about.select(_COVERED_BY_STATEMENT)
     return (
         [Stretch(start, end) for start, end, has_payments, _ in rows if has_payments],

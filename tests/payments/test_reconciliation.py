@@ -80,14 +80,14 @@ def pay(paybill):
 def listed(paybill):
     """`listed(STATEMENT, "SAA1", 100)` → a line of M-PESA's, of 10 o'clock."""
 
-    def make(source, receipt, paid_in=0, withdrawn=0, **columns):
+    def make(source, receipt, paid_in=0, withdrawn=0, *, loaded_at=NOW, **columns):
         line = Line(
             receipt=receipt,
             paid_in=Decimal(paid_in),
             withdrawn=Decimal(withdrawn),
             **{"completed_at": at(10)} | columns,
         )
-        keep_lines(channel=paybill, source=source, lines=[line], now=NOW)
+        keep_lines(channel=paybill, source=source, lines=[line], now=loaded_at)
 
     return make
 
@@ -249,6 +249,29 @@ def test_a_payment_that_m_pesa_does_not_list_where_it_should(pay, listed, pulled
     assert count().status == "AGREES"
     assert items() == {}
     assert Problem.objects.get().closed_at == NOW
+
+
+def test_two_files_say_nothing_of_the_time_between_them(pay, listed, count):
+    pay("SAA1", 100, at(9))
+    pay("SAA2", 100, at(14))
+    pay("SAA3", 100, at(20))
+    listed(STATEMENT, "SAA1", 100, completed_at=at(9))
+    listed(STATEMENT, "SAA3", 100, completed_at=at(20), loaded_at=NOW + timedelta(minutes=1))
+
+    day = count()
+
+    assert (day.status, items()) == ("UNPROVED", {})
+    assert day.sources["unproved"] == {"count": 1, "amount": "100.00"}
+
+
+def test_one_file_speaks_of_all_between_its_first_and_its_last_line(pay, listed, count):
+    pay("SAA1", 100, at(9))
+    pay("SAA2", 100, at(14))
+    listed(STATEMENT, "SAA1", 100, completed_at=at(9))
+    listed(STATEMENT, "SAA3", 100, completed_at=at(20))
+
+    assert count().status == "DIFFERS"
+    assert set(items()) == {("MISSING_HERE", "SAA3"), ("MISSING_THERE", "SAA2")}
 
 
 def test_a_payment_that_only_the_statement_has(pay, listed, count):
