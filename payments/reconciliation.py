@@ -197,6 +197,12 @@ def reconciliation_items(*, actor: Actor) -> QuerySet[ReconciliationItem]:
     return ReconciliationItem.objects.select_related("day")
 
 
+def count_by_kind(items: QuerySet[ReconciliationItem]) -> dict[str, int]:
+    """How many there are of each kind that there is, in the order of `ReconciliationItem.Kind`. One query."""
+    counts = dict(items.order_by().values_list("kind").annotate(Count("pk")))
+    return {kind.value: counts[kind] for kind in Kind if kind in counts}
+
+
 def read_item(*, actor: Actor, item_id: UUID) -> ReconciliationItem:
     """:raises ItemNotFound: if the business has none such."""
     item = reconciliation_items(actor=actor).filter(pk=item_id).first()

@@ -109,6 +109,10 @@ def day(request: HttpRequest, day_id: str) -> HttpResponse:
     found = _day(request, day_id)
     is_settled = request.GET.get("settled") == "1"
     items = reconciliation.reconciliation_items(actor=actor).filter(day=found, settled_at__isnull=not is_settled)
+    kinds = reconciliation.count_by_kind(items)
+    kind = request.GET.get("kind", "")
+    if kind in kinds:
+        items = items.filter(kind=kind)
     proof = found.balance_proof
     context = {
         "day": found,
@@ -121,6 +125,8 @@ def day(request: HttpRequest, day_id: str) -> HttpResponse:
         "proof_until": _moment(proof.get("until", "")),
         "page": newest_first(request, items),
         "is_settled": is_settled,
+        "kinds": kinds.items(),
+        "kind": kind if kind in kinds else "",
         "may_settle": may(request, Permission.PAYMENTS_SETTLE),
     }
     return render(request, "payments/reconciliation_day.html", context)

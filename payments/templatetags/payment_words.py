@@ -99,8 +99,9 @@ def other_name(payout: Payout) -> str:
 
 
 @register.filter
-def item_word(item: ReconciliationItem) -> str:
-    return str(_ITEMS[ReconciliationItem.Kind(item.kind)])
+def kind_word(kind: str) -> str:
+    """Of what does not match."""
+    return str(_ITEMS[ReconciliationItem.Kind(kind)])
 
 
 @register.filter

@@ -183,6 +183,27 @@ def test_a_day_shows_its_sources_side_by_side_and_what_does_not_match(day, item,
     assert "KES 750.00" in page
 
 
+def test_what_does_not_match_is_shown_kind_by_kind(acme, day, item, manager):
+    its = of_day(day)
+    assert "All kinds" not in words(manager.get(its))
+    with tenant_context(acme):
+        for number in range(3):
+            ReconciliationItem.objects.create(
+                day=day,
+                kind="MISSING_THERE",
+                subject=f"SGE1AB23X{number}",
+                ours=Decimal(100),
+                sentence="M-PESA does not list it.",
+                found_at=timezone.now(),
+            )
+
+    everything, some = words(manager.get(its)), words(manager.get(f"{its}?kind=MISSING_HERE"))
+    assert "All kinds Missing here (1) Missing at M-PESA (3)" in everything
+    assert everything.count("M-PESA does not list it.") == 3
+    assert ("M-PESA does not list it." in some, "SGE1AB23CD" in some) == (False, True)
+    assert words(manager.get(f"{its}?kind=NOTHING")).count("M-PESA does not list it.") == 3
+
+
 def test_days_are_of_one_channel_and_go_back_in_time(acme, channel, day, manager):
     other = make_channel(acme, "600977", name="Westlands", is_primary=False)
     with tenant_context(acme):
