@@ -5,6 +5,7 @@ What confirms one is M-PESA's answer about its receipt, M-PESA's list of payment
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from channels.daraja.explanations import Who
 from channels.daraja.results import StatusResult
@@ -100,7 +101,7 @@ def note_answer(payment: Payment, found: StatusResult, *, now: datetime) -> None
     if payment.source != Payment.Source.STATEMENT:
         return
     channel = MpesaChannel.objects.without_secrets().get(pk=payment.channel_id)
-    about = {"channel": channel, "kind": Problem.Kind.DIFFERS, "subject": payment.receipt, "now": now}
+    about: dict[str, Any] = {"channel": channel, "kind": Problem.Kind.DIFFERS, "subject": payment.receipt, "now": now}
     sentences = {
         Word.NOT_KNOWN: say(
             "M-PESA knows nothing of %(receipt)s, which was recorded from a statement.", receipt=payment.receipt
