@@ -3,9 +3,12 @@
 What confirms one is M-PESA's answer about its receipt, M-PESA's list of payments (Pull), or a report that came late.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from channels.daraja.explanations import Who
 from channels.daraja.results import StatusResult
@@ -18,8 +21,6 @@ from tenants.models import InboundCallback
 from tenants.queue import require_current_tenant
 from tenants.sentences import say
 
-_QUESTIONS = 20  # looked at of one payment, the newest
-
 
 class Word(StrEnum):
     """M-PESA's own, about a payment that a statement lists."""
@@ -30,15 +31,55 @@ class Word(StrEnum):
     OTHERWISE = "otherwise"  # it knows the receipt, and not as it was recorded
 
 
-def word_about(payment: Payment) -> Word:
-    """What M-PESA itself has said of a payment. What did not come from a statement is M-PESA's word already."""
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """`word` is M-PESA's; the rest is of a payment from a statement: when one that lists it was loaded first, and who
+    recorded it."""
+
+    word: Word
+    loaded_at: datetime | None = None
+    recorded_by: str = ""
+
+
+def recording_of(payment: Payment) -> Recording:
+    """What is known of how a payment was recorded. What did not come from a statement is M-PESA's word already. One
+    query, and another one if its questions were not read with it."""
     if payment.source != Payment.Source.STATEMENT:
-        return Word.CONFIRMED
-    answered = payment.status_queries.filter(status=StatusQuery.Status.ANSWERED).order_by("-pk")[:_QUESTIONS]
-    words = [word_of(payment, found_in(question)) for question in answered]
-    if Word.CONFIRMED in words or _is_pulled(payment) or _is_reported(payment):
-        return Word.CONFIRMED
-    return words[0] if words else Word.NONE
+        return Recording(Word.CONFIRMED)
+    known = Payment.objects.filter(pk=payment.pk).values(
+        is_pulled=Exists(_lines(StatementLine.Source.PULL).filter(status__iexact="Completed")),
+        is_reported=Exists(_REPORTS.filter(tenant=require_current_tenant())),
+        loaded_at=Subquery(_lines(StatementLine.Source.STATEMENT).order_by("created_at").values("created_at")[:1]),
+        recorded_by=Subquery(_ITEMS.order_by("settled_at").values("settled_by")[:1]),
+    )[0]
+    answered = StatusQuery.Status.ANSWERED
+    newest_first = sorted(payment.status_queries.all(), key=lambda question: question.pk, reverse=True)
+    words = [word_of(payment, found_in(question)) for question in newest_first if question.status == answered]
+    word = words[0] if words else Word.NONE
+    if Word.CONFIRMED in words or known["is_pulled"] or known["is_reported"]:
+        word = Word.CONFIRMED
+    return Recording(word, known["loaded_at"], known["recorded_by"] or "")
+
+
+def _lines(source: str) -> QuerySet[StatementLine]:
+    """Those of the payment around it."""
+    return StatementLine.objects.filter(
+        channel=OuterRef("channel"), source=source, receipt=OuterRef("receipt"), paid_in=OuterRef("amount")
+    )
+
+
+_REPORTS = InboundCallback.objects.filter(
+    channel_id=OuterRef("channel_id"),
+    kind__in=[InboundCallback.Kind.C2B_CONFIRMATION, InboundCallback.Kind.INVOICE_PAYMENT],
+    dedup_key=OuterRef("receipt"),
+    state=InboundCallback.State.APPLIED,
+)
+_ITEMS = ReconciliationItem.objects.filter(
+    day__channel=OuterRef("channel"),
+    kind=ReconciliationItem.Kind.MISSING_HERE,
+    subject=OuterRef("receipt"),
+    settled_at__isnull=False,
+)
 
 
 def word_of(payment: Payment, found: StatusResult) -> Word:
@@ -52,48 +93,6 @@ def word_of(payment: Payment, found: StatusResult) -> Word:
         case Verdict.UNKNOWN if is_same:
             return Word.NONE
     return Word.OTHERWISE
-
-
-def _is_pulled(payment: Payment) -> bool:
-    return StatementLine.objects.filter(
-        channel=payment.channel_id,
-        source=StatementLine.Source.PULL,
-        receipt=payment.receipt,
-        paid_in=payment.amount,
-        status__iexact="Completed",
-    ).exists()
-
-
-def _is_reported(payment: Payment) -> bool:
-    return InboundCallback.objects.filter(
-        tenant=require_current_tenant(),
-        channel_id=payment.channel_id,
-        kind__in=[InboundCallback.Kind.C2B_CONFIRMATION, InboundCallback.Kind.INVOICE_PAYMENT],
-        dedup_key=payment.receipt,
-        state=InboundCallback.State.APPLIED,
-    ).exists()
-
-
-def recorded_by(payment: Payment) -> ReconciliationItem | None:
-    """The item by which a person recorded it: who, and when."""
-    items = ReconciliationItem.objects.filter(
-        day__channel=payment.channel_id,
-        kind=ReconciliationItem.Kind.MISSING_HERE,
-        subject=payment.receipt,
-        settled_at__isnull=False,
-    )
-    return items.order_by("settled_at").first()
-
-
-def loaded_at(payment: Payment) -> datetime | None:
-    """When the statement that lists it was loaded first."""
-    lines = StatementLine.objects.filter(
-        channel=payment.channel_id,
-        source=StatementLine.Source.STATEMENT,
-        receipt=payment.receipt,
-        paid_in=payment.amount,
-    )
-    return lines.order_by("created_at").values_list("created_at", flat=True).first()
 
 
 def note_answer(payment: Payment, found: StatusResult, *, now: datetime) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from audit.services import Actor
-from payments.from_statements import loaded_at, recorded_by
+from payments.from_statements import Recording
 from payments.models import MoneyOut, Payment, PaymentRequest, Reversal, StatusQuery
 from payments.question_words import answer_to, who_asked
 from tenants.models import InboundCallback
@@ -51,7 +51,7 @@ def register_teller(teller: Teller) -> None:
     _tellers.append(teller)
 
 
-def timeline_of(*, actor: Actor, payment: Payment) -> list[Moment]:
+def timeline_of(*, actor: Actor, payment: Payment, recording: Recording) -> list[Moment]:
     """Everything that is known of a payment, the oldest first, what is still to come last."""
     require(actor, Permission.PAYMENTS_READ)
     request: PaymentRequest | None = getattr(payment, "request", None)  # Django has no attribute for none
@@ -59,21 +59,17 @@ def timeline_of(*, actor: Actor, payment: Payment) -> list[Moment]:
     moments += [
         Moment(payment.paid_at, _("The customer paid, by M-PESA's clock.")),
         *_of_reports(payment, request),
-        *_of_statement(payment),
+        *_of_statement(payment, recording),
         *(moment for teller in _tellers for moment in teller.moments(payment)),
-        *(_of_question(question) for question in payment.status_queries.order_by("-pk")[:_QUESTIONS]),
-        *(
-            moment
-            for reversal in sorted(payment.reversals.all(), key=lambda each: each.pk)
-            for moment in _of_reversal(reversal)
-        ),
+        *(_of_question(question) for question in sorted(payment.status_queries.all(), key=_key)[-_QUESTIONS:]),
+        *(moment for reversal in sorted(payment.reversals.all(), key=_key) for moment in _of_reversal(reversal)),
     ]
     past = sorted((moment for moment in moments if moment.at), key=lambda moment: moment.at or payment.paid_at)
     return past + [moment for moment in moments if moment.at is None]
 
 
-def _key(reversal: Reversal) -> UUID:
-    key: UUID = reversal.pk
+def _key(row: Reversal | StatusQuery) -> UUID:
+    key: UUID = row.pk
     return key
 
 
@@ -115,13 +111,16 @@ def _of_reports(payment: Payment, request: PaymentRequest | None) -> list[Moment
     return moments
 
 
-def _of_statement(payment: Payment) -> list[Moment]:
+def _of_statement(payment: Payment, recording: Recording) -> list[Moment]:
     if payment.source != Payment.Source.STATEMENT:
         return []
-    loaded, item = loaded_at(payment), recorded_by(payment)
-    moments = [Moment(loaded, _("A statement was loaded that lists it."))] if loaded else []
-    sentence = _("%(who)s recorded it from a statement.") % {"who": item.settled_by} if item else ""
-    return [*moments, Moment(payment.created_at, sentence or _("It was recorded from a statement."))]
+    moments = []
+    if recording.loaded_at:
+        moments.append(Moment(recording.loaded_at, _("A statement was loaded that lists it.")))
+    sentence = _("It was recorded from a statement.")
+    if recording.recorded_by:
+        sentence = _("%(who)s recorded it from a statement.") % {"who": recording.recorded_by}
+    return [*moments, Moment(payment.created_at, sentence)]
 
 
 def _of_report(row: InboundCallback, sentence: str) -> Moment:

@@ -19,7 +19,7 @@ from channels.queries import channels_of
 from payments import quarantine, queries, reversals, takings, timeline
 from payments.downloads import download_payments
 from payments.forms.payments import ReverseForm, SearchForm
-from payments.from_statements import Word, word_about
+from payments.from_statements import Recording, Word, recording_of
 from payments.invoice_payments import parts_paid_by
 from payments.models import Payment, Reversal
 from payments.pages.showing import ending_in, may
@@ -116,12 +116,12 @@ def payments_download(request: HttpRequest) -> HttpResponse:
 def payment(request: HttpRequest, payment_id: str) -> HttpResponse:
     """One payment and what happened to it; while something is under way, that part asks for itself again."""
     found = queries.read_payment(actor=actor_of(request), payment_id=id_in_url("pay", payment_id))
-    word = word_about(found)
-    told = _told(request, found, word)
+    recording = recording_of(found)
+    told = _told(request, found, recording)
     if request.htmx:  # type: ignore[attr-defined]
         return told.answer(request)
     open_reversal = _open_reversal(found)
-    is_incomplete = found.charge is None or not found.payer_name or word != Word.CONFIRMED
+    is_incomplete = found.charge is None or not found.payer_name or recording.word != Word.CONFIRMED
     context = {
         "payment": found,
         "program": known_programs().get(found.routed_to, found.routed_to),
@@ -143,11 +143,11 @@ def ask_about(request: HttpRequest, payment_id: str) -> HttpResponse:
     return redirect("payment", payment_id)
 
 
-def _told(request: HttpRequest, found: Payment, word: Word) -> LivePart:
-    moments = timeline.timeline_of(actor=actor_of(request), payment=found)
+def _told(request: HttpRequest, found: Payment, recording: Recording) -> LivePart:
+    moments = timeline.timeline_of(actor=actor_of(request), payment=found, recording=recording)
     is_moving = any(moment.state == "running" for moment in moments)
     url = reverse("payment", kwargs={"payment_id": public_id("pay", found.pk)})
-    context = {"moments": moments, "word": word.value}
+    context = {"moments": moments, "word": recording.word.value}
     return live_part(request, "payments/payment_story.html", context, url=url, every_s=3 if is_moving else 0)
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
@@ -267,7 +268,9 @@ def test_what_m_pesa_lists_is_recorded_as_a_payment(acme, channel, item, manager
     assert (payment.receipt, payment.amount, payment.payer_name) == ("SGE1AB23CD", Decimal(750), "JANE DOE")
     # Its page says where it is from, until M-PESA itself confirms it
     its = f"/payments/{public_id('pay', payment.pk)}/"
-    said = words(manager.get(its))
+    with CaptureQueriesContext(connection) as queries:
+        said = words(manager.get(its))
+    assert len([each for each in queries if not each["sql"].startswith("SET search_path")]) <= 12
     assert "From a statement. M-PESA itself has not confirmed it." in said
     assert said.index("A statement was loaded that lists it.") < said.index("recorded it from a statement.")
     with tenant_context(acme):

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from channels.models import Problem
-from payments.from_statements import Word, word_about
+from payments.from_statements import Word, recording_of
 from payments.models import Payment, ReconciliationDay, ReconciliationItem, StatementLine, StatusQuery
 from payments.reconciliation import record_item
 from payments.services import NAIROBI
@@ -58,7 +58,7 @@ def recorded(acme, actor):
 
 def word(acme, payment):
     with tenant_context(acme):
-        return word_about(payment)
+        return recording_of(payment).word
 
 
 def open_problems(acme):
