@@ -34,6 +34,7 @@ class Visit:
         theme: str = "light",
         scripts: bool = True,
         home: str = "localhost",
+        has_cache: bool = True,
     ) -> None:
         self._home = home
         self.context: BrowserContext = browser.new_context(
@@ -45,6 +46,10 @@ class Visit:
         )
         self.context.add_init_script(_NOTE_VIOLATIONS)
         self.page: Page = self.context.new_page()
+        if not has_cache:
+            network = self.context.new_cdp_session(self.page)
+            network.send("Network.enable")
+            network.send("Network.setCacheDisabled", {"cacheDisabled": True})
         self.complaints: list[str] = []
         self.page.on("console", self._hear_console)
         self.page.on("pageerror", lambda error: self.complaints.append(f"a script failed: {error}"))

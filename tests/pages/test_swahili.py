@@ -191,7 +191,7 @@ def test_the_story_of_a_payment_tells_what_workers_found(acme, channel, reader):
         Payment.objects.filter(pk=reversal.payment_id).update(source=Payment.Source.STATEMENT)
 
     page = words(reader.get(f"/payments/{public_id('pay', reversal.payment_id)}/"))
-    assert "Yalikuwa kwenye taarifa ya akaunti ya tovuti ya M-PESA." in page
+    assert "Yalirekodiwa kutoka kwenye taarifa" in page
     assert "M-PESA haijasema matokeo yake, na haiwezi kuulizwa bila nambari yake yenyewe." in page
 
 
