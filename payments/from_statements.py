@@ -21,6 +21,8 @@ from tenants.models import InboundCallback
 from tenants.queue import require_current_tenant
 from tenants.sentences import say
 
+_QUESTIONS = 20  # looked at of one payment, the newest
+
 
 class Word(StrEnum):
     """M-PESA's own, about a payment that a statement lists."""
@@ -33,32 +35,33 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """`word` is M-PESA's; the rest is of a payment from a statement: when one that lists it was loaded first, and who
-    recorded it."""
+    """`word` is M-PESA's; `questions` were asked of it about the payment, the newest first. The rest is of a payment
+    from a statement: when one that lists it was loaded first, and who recorded it."""
 
     word: Word
+    questions: tuple[StatusQuery, ...]
     loaded_at: datetime | None = None
     recorded_by: str = ""
 
 
 def recording_of(payment: Payment) -> Recording:
-    """What is known of how a payment was recorded. What did not come from a statement is M-PESA's word already. One
-    query, and another one if its questions were not read with it."""
+    """What is known of how a payment was recorded. What did not come from a statement is M-PESA's word already. Two
+    queries."""
+    questions = tuple(payment.status_queries.order_by("-pk")[:_QUESTIONS])
     if payment.source != Payment.Source.STATEMENT:
-        return Recording(Word.CONFIRMED)
+        return Recording(Word.CONFIRMED, questions)
     known = Payment.objects.filter(pk=payment.pk).values(
         is_pulled=Exists(_lines(StatementLine.Source.PULL).filter(status__iexact="Completed")),
         is_reported=Exists(_REPORTS.filter(tenant=require_current_tenant())),
         loaded_at=Subquery(_lines(StatementLine.Source.STATEMENT).order_by("created_at").values("created_at")[:1]),
         recorded_by=Subquery(_ITEMS.order_by("settled_at").values("settled_by")[:1]),
     )[0]
-    answered = StatusQuery.Status.ANSWERED
-    newest_first = sorted(payment.status_queries.all(), key=lambda question: question.pk, reverse=True)
-    words = [word_of(payment, found_in(question)) for question in newest_first if question.status == answered]
+    answered = (question for question in questions if question.status == StatusQuery.Status.ANSWERED)
+    words = [word_of(payment, found_in(question)) for question in answered]
     word = words[0] if words else Word.NONE
     if Word.CONFIRMED in words or known["is_pulled"] or known["is_reported"]:
         word = Word.CONFIRMED
-    return Recording(word, known["loaded_at"], known["recorded_by"] or "")
+    return Recording(word, questions, known["loaded_at"], known["recorded_by"] or "")
 
 
 def _lines(source: str) -> QuerySet[StatementLine]:

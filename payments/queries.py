@@ -13,11 +13,11 @@ from tenants.permissions import Permission, require
 
 
 def read_payment(*, actor: Actor, payment_id: UUID) -> Payment:
-    """With its reversals, what was asked about it, and the request that it answered.
+    """With its reversals, and with the request that it answered.
 
     :raises NotFound: if the business has none such.
     """
-    rows = payments_of(actor=actor).select_related("request").prefetch_related("reversals", "status_queries")
+    rows = payments_of(actor=actor).select_related("request").prefetch_related("reversals")
     payment = rows.filter(pk=payment_id).first()
     if payment is None:
         raise NotFound(_("There is no such payment."))

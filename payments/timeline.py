@@ -61,15 +61,15 @@ def timeline_of(*, actor: Actor, payment: Payment, recording: Recording) -> list
         *_of_reports(payment, request),
         *_of_statement(payment, recording),
         *(moment for teller in _tellers for moment in teller.moments(payment)),
-        *(_of_question(question) for question in sorted(payment.status_queries.all(), key=_key)[-_QUESTIONS:]),
+        *(_of_question(question) for question in recording.questions[:_QUESTIONS]),
         *(moment for reversal in sorted(payment.reversals.all(), key=_key) for moment in _of_reversal(reversal)),
     ]
     past = sorted((moment for moment in moments if moment.at), key=lambda moment: moment.at or payment.paid_at)
     return past + [moment for moment in moments if moment.at is None]
 
 
-def _key(row: Reversal | StatusQuery) -> UUID:
-    key: UUID = row.pk
+def _key(reversal: Reversal) -> UUID:
+    key: UUID = reversal.pk
     return key
 
 
