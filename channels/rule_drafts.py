@@ -34,6 +34,11 @@ class NoDraft(Conflict):
     code = "no_draft"
 
 
+def mark_of(*shown: Any) -> str:
+    """What a form carries of what its page showed (JSON): another one as soon as any of it is changed."""
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class Editing:
     """A channel's rules as they are worked on: those of the draft, or where there is none those in force."""
@@ -53,8 +58,7 @@ class Editing:
     @property
     def mark(self) -> str:
         """Another one as soon as anything of it is changed."""
-        shown = [self.channel.account_mapping, self.draft and self.draft.rules]
-        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]
+        return mark_of(self.channel.account_mapping, self.draft and self.draft.rules)
 
     @property
     def changes(self) -> list[Difference]:

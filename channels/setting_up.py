@@ -4,8 +4,6 @@ What is there stays: programs with the same code, rules for the same account num
 Its rule for anything else comes into force in place of the one that is there, or nothing would reach its programs.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +17,7 @@ from channels.mapping import DEFAULT, AccountMapping, Difference, known_programs
 from channels.models import MpesaChannel
 from channels.overview import channel_to_change
 from channels.presets import PRESETS, Preset, WantedProgram, make_programs
-from channels.rule_drafts import RulesChanged
+from channels.rule_drafts import RulesChanged, mark_of
 from channels.services import change_channel, lock_to_change
 from tenants.errors import NotFound
 from tenants.permissions import Permission, require
@@ -50,8 +48,8 @@ class Plan:
     @property
     def mark(self) -> str:
         """Another one as soon as it would do something else."""
-        shown = [self.channel.account_mapping, dict(self.rules), [program.code for program in self.new_programs]]
-        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]
+        programs = [program.code for program in self.new_programs]
+        return mark_of(self.channel.account_mapping, dict(self.rules), programs)
 
     @property
     def examples(self) -> list[tuple[str, str]]:
