@@ -14,6 +14,7 @@ from django.urls import resolve
 from tenants import limits
 from tenants.hosts import forget_hosts
 from tenants.models import AttemptCount, Role, Tenant
+from tests.pages.asked import asked_in
 from tests.pages.catalogue_of_pages import BUSINESS, PAGES
 from tests.pages.markup import Markup
 from tests.pages.test_every_page import QUERIES
@@ -48,7 +49,7 @@ def test_a_visitor_sees_pages_on_which_nothing_can_be_done(page, demo, cast, vis
     assert is_closed or answer.status_code == 200, text
     assert [form for form in FORM.findall(text) if 'action="/look/"' not in form] == []
     assert "hx-post" not in text
-    assert len([each for each in queries if not each["sql"].startswith("SET search_path")]) <= QUERIES
+    assert len(asked_in(queries)) <= QUERIES
     if is_closed or not page.asked_by_htmx:
         assert Markup(text).problems() == []
         assert "All names, numbers and payments here are invented." in text

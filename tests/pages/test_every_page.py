@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tenants.models import Role
 from tests.isolation.routes import routes_of
+from tests.pages.asked import asked_in
 from tests.pages.catalogue_of_pages import BUSINESS, NOT_PAGES, PAGES, PLATFORM, Page
 from tests.pages.markup import Markup
 
@@ -44,8 +45,7 @@ def open_page(page: Page, role: Role | None, cast, browser, *, language="en", th
     with CaptureQueriesContext(connection) as queries:
         written = page.written(cast)
         response = client.post(path, written) if written else client.get(path, headers=headers)
-    asked = [query["sql"] for query in queries if not query["sql"].startswith("SET search_path")]
-    return response, asked
+    return response, asked_in(queries)
 
 
 @cache

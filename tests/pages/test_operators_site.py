@@ -12,6 +12,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from config.admin import site
 from tests.isolation.routes import routes_of
+from tests.pages.asked import asked_in
 from tests.pages.markup import Markup
 from tests.pages.operators_site import (
     NOT_PAGES,
@@ -54,7 +55,7 @@ def operator_who_reads(db) -> Callable[..., Client]:
 def open_page(client: Client, page: OperatorPage):
     with CaptureQueriesContext(connection) as queries:
         response = client.post(page.path, page.written) if page.written else client.get(page.path)
-    return response, [query["sql"] for query in queries if not query["sql"].startswith("SET search_path")]
+    return response, asked_in(queries)
 
 
 def test_every_page_of_operators_is_in_the_list(tenant):
