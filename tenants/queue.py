@@ -213,11 +213,22 @@ def perform(*, task: TenantTask, due_task_id: UUID, tenant_id: UUID | None) -> N
     finally:
         _held.reset(held)
     connection.set_schema_to_public()  # type: ignore[attr-defined]
-    if not DueTask.objects.filter(pk=row.pk, generation=row.generation).delete()[0]:
-        # Promised again meanwhile, for the time that the promise set.
-        DueTask.objects.filter(pk=row.pk).update(leased_until=None, attempts=0)
+    if not _remove(row):
+        # Promised again meanwhile, for the time that the promise set; unless another worker has taken that over.
+        DueTask.objects.filter(pk=row.pk, due_at__lt=_WHEN_PROMISED_AGAIN).update(leased_until=None, attempts=0)
         if _due().filter(pk=row.pk).exists():
             _ring(task.name, due_task_id=row.pk, tenant_id=tenant_id)
+
+
+def _remove(row: DueTask) -> bool:
+    """Remove a row whose work is done; False if it was promised again.
+
+    One statement, which waits for whoever promises again just now and then sees the promise. `QuerySet.delete` reads
+    first and deletes by key, whatever the row says by then.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM public.tenants_duetask WHERE id = %s AND generation = %s", [row.pk, row.generation])
+        return bool(cursor.rowcount)
 
 
 def stay_alive() -> None:

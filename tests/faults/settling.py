@@ -38,6 +38,10 @@ _OPEN_MONEY = """
       FROM {schema}.payments_{kind} AS kept
      WHERE kept.status IN ('RESERVED', 'SENDING', 'ACCEPTED', 'UNKNOWN') LIMIT 20
 """
+_PROMISES = """
+    SELECT task, arguments, due_at, leased_until, generation, attempts, last_error
+      FROM public.tenants_duetask WHERE task LIKE 'payments.%' ORDER BY due_at LIMIT 20
+"""
 
 
 def settle(house: House, firms: Sequence[Firm], *, since: datetime, seconds: float, is_patient: bool) -> list[str]:
@@ -79,13 +83,14 @@ def pull(firm: Firm, *, since: datetime) -> None:
 
 
 def _open_money(house: House, firms: Sequence[Firm]) -> list[str]:
-    """What is known of the payouts and reversals that are not at their end."""
-    return [
-        str(row)
+    """What is known of the payouts and reversals that are not at their end, and of the promises to see to them."""
+    rows = [
+        row
         for firm in firms
         for kind in ("payout", "reversal")
         for row in house.rows(_OPEN_MONEY.format(schema=firm.schema, kind=kind))
     ]
+    return [str(row) for row in (*rows, *house.rows(_PROMISES))]
 
 
 def _wait(house: House, firms: Sequence[Firm], deadline: float) -> list[str]:

@@ -3,11 +3,9 @@
 import json
 import re
 import threading
-import time
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
@@ -25,6 +23,7 @@ from loyalty.models import Program
 from loyalty.services import create_program
 from tenants.models import Role
 from tests.factories import make_channel
+from tests.locks import wait_until_somebody_waits_for_a_lock
 from tests.pages.test_loyalty import text_of
 
 
@@ -300,15 +299,3 @@ def test_a_set_up_and_another_change_of_the_channel_do_not_wait_for_each_other_f
 
     assert isinstance(plan, setting_up.Plan)
     assert (renamed.name, renamed.account_mapping) == ("Fees", dict(plan.rules))
-
-
-def wait_until_somebody_waits_for_a_lock():
-    for _time in range(200):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.02)
-    raise AssertionError("Nobody waits.")

@@ -1,17 +1,21 @@
+import threading
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from celery import shared_task
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
+from config.launcher.processes import wait_until
 from tenants import queue
 from tenants.models import DueTask
 from tenants.queue import PlatformTask, TenantTask, WrongTenant, enqueue, perform
+from tests.locks import wait_until_somebody_waits_for_a_lock
 
 ran = []
+may_end = threading.Event()
 
 
 @shared_task(base=TenantTask, name="tests.note_tenant")
@@ -24,6 +28,12 @@ def promise_again(seconds):
     ran.append(("again", seconds))
     if len(ran) == 1:
         enqueue(promise_again, due_at=timezone.now() + timedelta(seconds=seconds), seconds=seconds)
+
+
+@shared_task(base=TenantTask, name="tests.wait_for_leave")
+def wait_for_leave():
+    ran.append("began")
+    assert may_end.wait(10)
 
 
 @shared_task(base=TenantTask, name="tests.fail")
@@ -39,6 +49,7 @@ def platform():
 @pytest.fixture(autouse=True)
 def _nothing_ran_yet():
     ran.clear()
+    may_end.clear()
 
 
 def test_work_runs_in_the_tenant_that_promised_it(acme, run_due):
@@ -141,6 +152,52 @@ def test_work_promised_again_while_it_runs_is_done_again_at_that_time(acme, run_
     row = DueTask.objects.get()
     assert row.leased_until is None
     assert timedelta(seconds=590) < row.due_at - timezone.now() < timedelta(seconds=610)
+
+
+def test_work_promised_in_a_commit_that_ends_after_the_work_is_done_again(committed, in_threads):
+    kilimo = committed("kilimo")
+    with tenant_context(kilimo):
+        enqueue(wait_for_leave)
+    row = DueTask.objects.get()
+
+    def work():
+        perform(task=wait_for_leave, due_task_id=row.pk, tenant_id=kilimo.pk)
+
+    def promise():
+        assert wait_until(lambda: ran, timeout_s=10)
+        with tenant_context(kilimo), transaction.atomic():
+            enqueue(wait_for_leave)
+            may_end.set()
+            wait_until_somebody_waits_for_a_lock()
+
+    assert in_threads(work, promise) == [None, None]
+    again = DueTask.objects.get()
+    assert (again.pk, again.leased_until) == (row.pk, None)
+    assert again.due_at <= timezone.now()
+
+
+def test_a_worker_that_lost_its_lease_leaves_the_row_to_who_took_it_over(acme, monkeypatch):
+    with tenant_context(acme):
+        enqueue(note_tenant)
+    row = DueTask.objects.get()
+
+    def be_slow():
+        with tenant_context(acme):
+            enqueue(note_tenant)  # while the first runs, and its lease ends
+        DueTask.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+        monkeypatch.setattr(note_tenant, "run", die)
+        with pytest.raises(KeyboardInterrupt):
+            perform(task=note_tenant, due_task_id=row.pk, tenant_id=acme.pk)
+
+    def die():
+        raise KeyboardInterrupt  # as a killed worker: no word, and the lease stays
+
+    monkeypatch.setattr(note_tenant, "run", be_slow)
+    perform(task=note_tenant, due_task_id=row.pk, tenant_id=acme.pk)
+
+    left = DueTask.objects.get()
+    assert left.leased_until > timezone.now()  # and when it ends, somebody takes it up
+    assert left.due_at == queue._WHEN_PROMISED_AGAIN
 
 
 def test_a_later_promise_does_not_delay_an_earlier_one(acme):
