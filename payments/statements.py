@@ -37,7 +37,7 @@ Value = TypeVar("Value")
 MAXIMUM_BYTES = 30_000_000
 MAXIMUM_ROWS = 250_000
 _MOST_BAD_ROWS = 100  # that are named
-_NEEDED = ("Receipt No.", "Completion Time", "Paid In", "Withdrawn")
+NEEDED_COLUMNS = ("Receipt No.", "Completion Time", "Paid In", "Withdrawn")
 _NOTHING = Decimal("0.00")
 
 _RECEIPT = re.compile(r"[0-9A-Z]{5,20}")
@@ -83,7 +83,7 @@ def load_statement(
     channel = MpesaChannel.objects.without_secrets().filter(pk=channel_id).first()
     if channel is None:
         raise ChannelNotFound
-    table = read_table(file, maximum_bytes=MAXIMUM_BYTES, maximum_rows=MAXIMUM_ROWS, header_has=_NEEDED)
+    table = read_table(file, maximum_bytes=MAXIMUM_BYTES, maximum_rows=MAXIMUM_ROWS, header_has=NEEDED_COLUMNS)
     _refuse_anothers(table, channel)
     lines = _lines(table, now=now, progress=progress or untold())
     first, last = min(line.completed_at for line in lines), max(line.completed_at for line in lines)

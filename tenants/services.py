@@ -79,11 +79,30 @@ def open_tenant(
     :raises EmailTaken: if somebody has this address already.
     :raises SlugTaken: if `slug` was asked for and is another business's, or the platform's own.
     """
-    owner = User(email=email.strip().lower(), name=one_line(owner_name), phone=read_contact_number(phone))
-    check_password(password, owner)
+    owner = read_owner(owner_name=owner_name, email=email, phone=phone, password=password)
     owner.set_password(password)
     name = one_line(business_name)
     return _take_in(actor, owner, business_name=name, business_type=business_type, slugs=_slugs(slug, name))
+
+
+def read_owner(*, owner_name: str, email: str, phone: str, password: str) -> User:
+    """The person that somebody who signs up would become, without a password yet; nothing is kept.
+
+    :raises Invalid: with everything that can't be used in `errors`.
+    """
+    owner = User(email=email.strip().lower(), name=one_line(owner_name))
+    errors: dict[str, list[str]] = {}
+    try:
+        owner.phone = read_contact_number(phone)
+    except Invalid as problem:
+        errors |= problem.errors
+    try:
+        check_password(password, owner)
+    except Invalid as problem:
+        errors |= problem.errors
+    if errors:
+        raise Invalid(_("Some of this can't be used."), errors=errors)
+    return owner
 
 
 @transaction.atomic

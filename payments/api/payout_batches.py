@@ -50,7 +50,8 @@ class BatchInput(HowInput):
     `amount`, `name`, `reference` and `reason`, or as the fields of a row are named. Either at most 10,000 and 5 MB."""
 
     reference = serializers.CharField(
-        required=False, help_text="Your own name for the batch, at most 40 characters, used once."
+        required=False,
+        help_text="Your own name for the batch, at most 40 characters, used once. Else when it was made.",
     )
     rows = RowsField(required=False, allow_null=True)
     file = serializers.FileField(required=False, allow_null=True)

@@ -26,7 +26,7 @@ from payments.models import Pull, ReconciliationDay, ReconciliationItem, Stateme
 from payments.pages.showing import RefusedCell, may, shown_cells
 from payments.pulls import pulls_of, request_pull
 from payments.statement_files import LARGE_BYTES, UNREAD, give_statement, read_one, statement_files
-from payments.statements import UnusableStatement, load_statement
+from payments.statements import NEEDED_COLUMNS, UnusableStatement, load_statement
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
 from tenants.pages.lists import newest_first
@@ -243,6 +243,7 @@ def statement(request: HttpRequest) -> HttpResponse:
         "form": form,
         "has_channels": bool(channels),
         "given": given[:_PULLS],
+        "columns": [(name, True) for name in NEEDED_COLUMNS],
         **shown_cells(refused),
     }
     return render(request, "payments/reconciliation_statement.html", context, status=form.status)

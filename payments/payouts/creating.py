@@ -22,6 +22,7 @@ from payments.payouts.history import add_warnings
 from payments.payouts.policy import locked_policy, policy_in_force, rules_for
 from payments.payouts.tasks import expire_batch
 from payments.requests import NoUsableChannel
+from tenants.clock import NAIROBI
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 from tenants.progress import Progress, untold
@@ -232,7 +233,7 @@ def _keep(
     batch_id = new_id()
     batch = PayoutBatch(
         id=batch_id,
-        reference=_reference(reference) or public_id("pbat", batch_id),
+        reference=_reference(reference) or _made_up_reference(batch_id, now=now),
         channel=found.channel,
         environment=environment,
         status=Status.AWAITING_APPROVAL if needs_approval else Status.APPROVED,
@@ -292,6 +293,11 @@ def _reference(text: str) -> str:
         sentence = _("Use at most %(most)s characters.") % {"most": _REFERENCE_MAX}
         raise Invalid(sentence, errors={"reference": [sentence]})
     return text
+
+
+def _made_up_reference(batch_id: UUID, *, now: datetime) -> str:
+    """`2026-11-21 14:05 k3q9zd`: when it was made, on Kenya's clock, and the end of its identifier."""
+    return f"{now.astimezone(NAIROBI):%Y-%m-%d %H:%M} {public_id('pbat', batch_id)[-6:]}"
 
 
 def _values_of(payout: Payout) -> dict[str, object]:

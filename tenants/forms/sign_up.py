@@ -1,8 +1,13 @@
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from tenants.errors import Invalid
 from tenants.forms.base import PageForm, email_field, new_password_field
 from tenants.models import Tenant
+from tenants.sentences import told
+from tenants.services import read_owner
 
 
 class SignUpForm(PageForm):
@@ -27,3 +32,13 @@ class SignUpForm(PageForm):
     business_type = forms.ChoiceField(label=_("What kind of business is it?"), choices=Tenant.BusinessType.choices)
     email = email_field()
     password = new_password_field(_("A password"))
+
+    def clean(self) -> dict[str, Any]:
+        """Says what can't be used together with what is missing: nobody mends a form twice."""
+        given = super().clean() or {}
+        try:
+            read_owner(**{name: given.get(name, "") for name in ("owner_name", "email", "phone", "password")})
+        except Invalid as problem:
+            for name in problem.errors.keys() & given.keys():
+                self.add_error(name, [told(sentence) for sentence in problem.errors[name]])
+        return given

@@ -8,8 +8,11 @@ from tenants.models import Role
 
 # What each role is for, in the words of the table in `tenants.permissions`.
 ROLES = [
-    (Role.USER, _("User: sees payments and customers, and asks customers to pay")),
-    (Role.MANAGER, _("Manager: also sends money, approves it, and keeps programs and points")),
+    (Role.USER, _("User: sees payments and customers, asks customers to pay, enrols members and redeems points")),
+    (
+        Role.MANAGER,
+        _("Manager: also sends money, approves and gives it back, settles with M-PESA, and keeps programs and points"),
+    ),
     (Role.ORG_ADMIN, _("Administrator: also changes channels, people, settings, and reads the audit trail")),
 ]
 

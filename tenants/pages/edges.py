@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from csp.decorators import csp_update
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -38,21 +38,15 @@ def leads_to_businesses(view: View) -> View:
 
 
 def for_members(view: View) -> View:
-    """A page for who is signed in to the business; others are sent to sign in and come back, from a piece of a page as
-    a whole. Browsers don't keep it.
+    """A page for who is signed in to the business; others are sent to sign in and come back. Browsers don't keep it.
 
     On the demo's host others are visitors, who only look: whatever else they send is refused here, before any view.
     """
-    for_people = login_required(view)
 
     @wraps(view)
     def open_for(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if is_member(request) or not demo.receives_visitors(host_tenant(request)):
-            answer = for_people(request, *args, **kwargs)
-            if request.htmx and not request.user.is_authenticated:  # type: ignore[attr-defined]
-                page = request.htmx.current_url_abs_path or "/"  # type: ignore[attr-defined]
-                return HttpResponseClientRedirect(redirect_to_login(page).url)
-            return answer
+            return view(request, *args, **kwargs) if request.user.is_authenticated else _sent_to_sign_in(request)
         demo.receive_visitor(address=client_address(request))
         request.actor = demo_visitor(request)  # type: ignore[attr-defined]
         if request.method not in _LOOKING:
@@ -60,6 +54,26 @@ def for_members(view: View) -> View:
         return view(request, *args, **kwargs)
 
     return never_cache(open_for)
+
+
+def _sent_to_sign_in(request: HttpRequest) -> HttpResponse:
+    """And from there back to the page that was open, also if a piece of it or a form asked."""
+    page = request.get_full_path()
+    if request.method not in _LOOKING:
+        messages.warning(request, _("You were signed out meanwhile, so nothing was done. Sign in, and send it again."))
+        page = _path_here(request, request.headers.get("Referer", "")) or page
+    if request.htmx:  # type: ignore[attr-defined]
+        page = request.htmx.current_url_abs_path or "/"  # type: ignore[attr-defined]
+        return HttpResponseClientRedirect(redirect_to_login(page).url)
+    return redirect_to_login(page)
+
+
+def _path_here(request: HttpRequest, url: str) -> str:
+    """An address of this host without the host; empty for another's."""
+    if not url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure()):
+        return ""
+    parts = urlsplit(url)
+    return urlunsplit(("", "", parts.path, parts.query, ""))
 
 
 def for_members_only(view: View) -> View:

@@ -98,6 +98,24 @@ def test_a_piece_of_a_page_sends_who_is_signed_out_meanwhile_to_sign_in_and_back
     assert answer["HX-Redirect"] == "/sign-in/?next=/"
 
 
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ("http://acme.localhost/payments/?q=kamau", "/payments/%3Fq%3Dkamau"),
+        ("http://rival.localhost/payments/", "/payments/download/"),
+        ("javascript:alert(1)", "/payments/download/"),
+        ("", "/payments/download/"),
+    ],
+)
+def test_who_was_signed_out_before_a_form_reads_that_nothing_was_done_and_comes_back(acme, client, referer, back):
+    sent = client.post("/payments/download/", {"type": "csv"}, HTTP_HOST="acme.localhost", headers={"Referer": referer})
+
+    assert (sent.status_code, sent["Location"]) == (302, f"/sign-in/?next={back}")
+    assert "You were signed out meanwhile, so nothing was done." in words(
+        client.get(sent["Location"], HTTP_HOST="acme.localhost")
+    )
+
+
 @pytest.mark.parametrize(("minutes", "pace"), [(0, 2), (1, 5), (3, 15), (-60, 2), (600, 15)])
 def test_a_page_that_is_left_open_asks_less_and_less(acme, browser, member_of, minutes, pace):
     make_channel(acme, "600966")

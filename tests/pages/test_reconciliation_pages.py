@@ -298,6 +298,9 @@ def test_a_day_is_counted_again_when_asked(acme, day, manager):
 def test_a_statement_is_loaded_and_its_days_are_counted(acme, channel, manager):
     given = {"channel": public_id("ch", channel.pk), "file": SimpleUploadedFile("s.csv", STATEMENT.encode())}
 
+    assert "columns, among others and in any order: Receipt No. Completion Time Paid In Withdrawn" in words(
+        manager.get("/reconciliation/statement/")
+    )
     loaded = manager.post("/reconciliation/statement/", given)
 
     assert loaded["Location"] == "/reconciliation/"

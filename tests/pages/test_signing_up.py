@@ -96,6 +96,14 @@ def test_what_is_wrong_is_said_beside_the_field_and_the_rest_stays(db, browser, 
     )
 
 
+def test_what_is_missing_and_what_can_not_be_used_is_said_at_once(db, browser):
+    page = (
+        browser().post("/sign-up/", GIVEN | {"business_name": "", "phone": "12", "password": "short"}).content.decode()
+    )
+
+    assert re.findall(r'<a href="#id_(\w+)">', page) == ["business_name", "phone", "password"]
+
+
 def test_a_known_address_is_told_to_sign_in(acme, browser, member_of):
     known = member_of(acme).user
 

@@ -1,11 +1,13 @@
 """Who may do what to a batch, and when; and that what is refused leaves nothing behind."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django_tenants.utils import tenant_context
 
+from audit.ids import public_id
 from audit.models import AuditEntry
 from channels.models import MpesaChannel
 from payments.models import AllowedReceiver, Payout, PayoutBatch, PayoutEntry, PayoutPolicy
@@ -35,6 +37,7 @@ from payments.payouts.creating import (
 )
 from payments.payouts.policy import change_payout_policy
 from payments.requests import NoUsableChannel
+from tenants.clock import NAIROBI
 from tenants.errors import NotFound, NotPermitted
 from tenants.models import DueTask, Role
 from tenants.reauthentication import ProofNeeded
@@ -110,14 +113,17 @@ def test_a_dry_run_says_what_it_would_come_to_and_keeps_nothing(acme_paybill, in
     assert not PayoutBatch.objects.exists()
 
 
-def test_a_reference_is_used_once_and_is_the_identifier_where_none_is_given(make_batch):
+def test_a_reference_is_used_once_and_made_up_of_the_moment_where_none_is_given(make_batch):
     make_batch(500, reference="March")
 
     with pytest.raises(ReferenceTaken):
         make_batch(500, reference="March")
 
     assert PayoutBatch.objects.count() == 1
-    assert make_batch(500).reference.startswith("pbat_")
+    unnamed, another = make_batch(500), make_batch(700)
+    assert re.fullmatch(rf"{NOW.astimezone(NAIROBI):%Y-%m-%d %H:%M} [0-9a-z]{{6}}", unnamed.reference)
+    assert public_id("pbat", unnamed.pk).endswith(unnamed.reference[-6:])
+    assert unnamed.reference != another.reference
 
 
 def test_one_payout_is_a_batch_of_one(acme_paybill, in_acme, maker):
