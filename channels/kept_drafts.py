@@ -38,7 +38,7 @@ from tenants.queue import enqueue, stay_alive
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
-LARGE_ROWS = 200  # more than that are not made while somebody waits for the page
+LARGE_ROWS = 200  # more than that of most kinds are not made while somebody waits for the page
 _LASTS = timedelta(hours=1)
 _LASTS_ONCE_ASKED = timedelta(days=1)  # whoever closed the page comes back to it
 
@@ -56,12 +56,14 @@ class WasRefused(DomainError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftKind:
     """`make(actor, plain, said, progress, now)` makes what `plain` is a draft of, with what the last word said besides,
-    and returns what came of it (JSON). It makes no call over the network: a transaction is open around it."""
+    and returns what came of it (JSON). It makes no call over the network: a transaction is open around it.
+    More rows than `most_at_once` are made by a worker."""
 
     name: str
     title: "_StrOrPromise"  # of what happens while it is being made
     permission: Permission
     make: Callable[[Actor, dict[str, Any], dict[str, Any], Progress, datetime], Any]
+    most_at_once: int = LARGE_ROWS
 
 
 _kinds: dict[str, DraftKind] = {}
@@ -128,7 +130,7 @@ def make(kind: DraftKind, token: str, *, actor: Actor, said: dict[str, Any], now
     :raises DomainError: whatever the kind refuses with, if it is made at once.
     """
     draft = find(kind, token, actor=actor, now=now)
-    if draft.is_open and draft.rows > LARGE_ROWS:
+    if draft.is_open and draft.rows > kind.most_at_once:
         _ask(draft, token, actor=actor, said=said, now=now)
     elif draft.is_open:
         _make_once(draft, actor=actor, said=said, telling=nullcontext(untold()), now=now)

@@ -353,7 +353,7 @@ class KeptDraft(models.Model):
     """
 
     id = UUIDv7Field(primary_key=True)
-    kind = models.CharField(max_length=16)  # of what: payouts, invoices, members
+    kind = models.CharField(max_length=16)  # of what: payouts, invoices, members, channels
     environment = models.CharField(max_length=10, choices=Environment.choices)
     token_hash = models.BinaryField(unique=True, max_length=32)  # SHA-256 of what stands in the page's address
     content = models.JSONField()  # as its kind reads it; nothing once it was made

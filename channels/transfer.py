@@ -2,21 +2,24 @@
 
 A row is what people decide about a channel, with the names that the API uses:
 `{"name": "Main shop", "channel_type": "till", "environment": "production", "shortcode": "522522", …}`.
-A row that is imported may also name a `preset` ("school"), whose programs and rules then come with it.
+A row that is imported may also name a `preset` ("school"), whose programs and rules then come with it. A few channels
+are made while the page waits, more by a worker (`channels.kept_drafts`).
 """
 
 import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.services import Actor
+from channels import kept_drafts
 from channels.models import Environment, MpesaChannel
 from channels.presets import PRESETS
 from channels.queries import channels_of
@@ -24,6 +27,7 @@ from channels.services import change_channel, create_channel
 from channels.setting_up import carry_out
 from tenants.errors import DomainError, Invalid
 from tenants.permissions import Permission, require
+from tenants.progress import Progress, untold
 from tenants.spreadsheets import as_typed, harmless
 
 MAXIMUM_ROWS = 200
@@ -116,48 +120,79 @@ class Imported:
     changed: int
 
 
-def import_rows(rows: Sequence[Mapping[str, Any]], *, actor: Actor, now: datetime) -> Imported:
+def import_file(text: str, *, actor: Actor, environment: str, now: datetime) -> str:
+    """Have the channels of a file imported, at once or by a worker, as `import_rows` does it; returns the token that
+    their draft is found by. `environment` is the one that its maker looks at.
+
+    :raises Invalid: if it is no such file, or has too many channels; as `import_rows`, if it is done at once.
+    """
+    require(actor, Permission.CHANNELS_CHANGE)
+    rows = read_file(text)
+    _require_number(rows)
+    token = kept_drafts.keep(KIND, {"text": text}, rows=len(rows), environment=environment, now=now)
+    kept_drafts.make(KIND, token, actor=actor, said={}, now=now)
+    return token
+
+
+@transaction.atomic
+def import_rows(
+    rows: Sequence[Mapping[str, Any]], *, actor: Actor, now: datetime, progress: Progress | None = None
+) -> Imported:
     """Make the channels that are new, as drafts without keys, and change those whose number is known: all or none.
 
     :raises Invalid: with a sentence for everything that can't be used, by the channel's place in the file.
     """
     require(actor, Permission.CHANNELS_CHANGE)
-    if not 1 <= len(rows) <= MAXIMUM_ROWS:
-        raise _unusable(
-            _("A file has 1 to %(most)s channels; this has %(number)s.") % {"most": MAXIMUM_ROWS, "number": len(rows)}
-        )
+    _require_number(rows)
     known = {
         (environment, shortcode): key
         for key, environment, shortcode in channels_of(actor=actor).values_list("pk", "environment", "shortcode")
     }
     wrong: list[str] = []
     created = changed = 0
-    with transaction.atomic():
-        for number, row in enumerate(rows, start=1):
-            if sentences := _shape(row):
-                wrong += [_in_row(number, sentence) for sentence in sentences]
-                continue
-            details = {name: value for name, value in row.items() if name not in _OF_THE_ROW}
-            details["kind"] = _TYPES[row["channel_type"]]
-            environment = row["environment"].upper()
-            key = known.get((environment, row["shortcode"]))
-            try:
-                if key is None:
-                    key = create_channel(environment=environment, actor=actor, now=now, **details).pk
-                    created += 1
-                else:
-                    change_channel(channel_id=key, actor=actor, now=now, **details)
-                    changed += 1
-                if preset := row.get("preset"):
-                    stays = row.get("account_mapping") or {}
-                    carry_out(channel_id=key, preset=preset, stays=stays, actor=actor, now=now)
-            except DomainError as refusal:
-                wrong += [_in_row(number, sentence) for sentence in _sentences(refusal)]
-        if wrong:
-            transaction.set_rollback(True)
+    for number, row in enumerate((progress or untold()).each(rows), start=1):
+        if sentences := _shape(row):
+            wrong += [_in_row(number, sentence) for sentence in sentences]
+            continue
+        details = {name: value for name, value in row.items() if name not in _OF_THE_ROW}
+        details["kind"] = _TYPES[row["channel_type"]]
+        environment = row["environment"].upper()
+        key = known.get((environment, row["shortcode"]))
+        try:
+            if key is None:
+                key = create_channel(environment=environment, actor=actor, now=now, **details).pk
+                created += 1
+            else:
+                change_channel(channel_id=key, actor=actor, now=now, **details)
+                changed += 1
+            if preset := row.get("preset"):
+                stays = row.get("account_mapping") or {}
+                carry_out(channel_id=key, preset=preset, stays=stays, actor=actor, now=now)
+        except DomainError as refusal:
+            wrong += [_in_row(number, sentence) for sentence in _sentences(refusal)]
     if wrong:
         raise Invalid(_("Nothing was imported."), errors={"file": wrong})
     return Imported(created, changed)
+
+
+def _import(actor: Actor, plain: dict[str, Any], _said: dict[str, Any], progress: Progress, now: datetime) -> Any:
+    return asdict(import_rows(read_file(plain["text"]), actor=actor, now=now, progress=progress))
+
+
+KIND = kept_drafts.DraftKind(
+    name="channels",
+    title=gettext_lazy("The channels are being imported"),
+    permission=Permission.CHANNELS_CHANGE,
+    make=_import,
+    most_at_once=20,  # each takes a set of locks, a token and a line of the audit trail
+)
+
+
+def _require_number(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not 1 <= len(rows) <= MAXIMUM_ROWS:
+        raise _unusable(
+            _("A file has 1 to %(most)s channels; this has %(number)s.") % {"most": MAXIMUM_ROWS, "number": len(rows)}
+        )
 
 
 def _shape(row: Mapping[str, Any]) -> list[str]:

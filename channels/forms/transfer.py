@@ -22,5 +22,7 @@ class ImportForm(PageForm):
         try:
             text: str = file.read().decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise forms.ValidationError(_("This is no text. Choose a file that the export made.")) from None
+            text = "\0"
+        if "\0" in text:
+            raise forms.ValidationError(_("This is no text. Choose a file that the export made."))
         return text

@@ -8,8 +8,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from channels import overview, queries, services
+from channels import overview, queries, services, transfer
 from channels.forms.channels import NewPathForm, SwitchOffForm
+from channels.pages import making
 from channels.pages.shown import show
 from tenants.errors import DomainError
 from tenants.pages.edges import actor_of, for_members
@@ -29,6 +30,7 @@ def channels(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": [(channel, counts.get(channel.pk, 0)) for channel in page.rows],
         "may_change": Permission.CHANNELS_CHANGE in permissions_of(actor),
+        "being_made": making.lines(request, transfer.KIND, route="channels-import"),
     }
     return render(request, "channels/channels.html", context)
 

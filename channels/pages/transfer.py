@@ -5,13 +5,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from channels import transfer
+from channels import kept_drafts, transfer
 from channels.forms.transfer import ImportForm
+from channels.pages import making
+from channels.pages.shown import shown_environment
 from channels.presets import PRESETS
 from tenants.errors import DomainError
+from tenants.forms.base import PageForm
 from tenants.pages.edges import actor_of, for_members
 from tenants.permissions import Permission, require
 
@@ -23,17 +27,41 @@ def channels_transfer(request: HttpRequest) -> HttpResponse:
     require(actor, Permission.CHANNELS_CHANGE)
     form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
     if form.is_bound and form.is_valid():
+        environment = shown_environment(request)
         try:
-            rows = transfer.read_file(form.cleaned_data["file"])
-            done = transfer.import_rows(rows, actor=actor, now=timezone.now())
+            token = transfer.import_file(
+                form.cleaned_data["file"], actor=actor, environment=environment, now=timezone.now()
+            )
         except DomainError as refusal:
             form.refuse(refusal)
         else:
-            added = ngettext("%(n)s channel is new.", "%(n)s channels are new.", done.created) % {"n": done.created}
-            kept = ngettext("%(n)s was known.", "%(n)s were known.", done.changed) % {"n": done.changed}
-            messages.success(request, f"{added} {kept}")
-            return redirect("channels")
-    context = {"form": form, "presets": ", ".join(PRESETS)}
+            return redirect("channels-import", token)
+    return _transfer(request, form)
+
+
+@for_members
+@require_safe
+def channels_import(request: HttpRequest, draft: str) -> HttpResponse:
+    """How far an import is; then on to the channels, or why there are none and the form for a mended file."""
+    kept = kept_drafts.find(transfer.KIND, draft, actor=actor_of(request), now=timezone.now())
+    back = ("channels", _("Channels"))
+    if followed := making.follow(request, kept, kind=transfer.KIND, back=back, lead_on=_to_channels):
+        return followed
+    refused = PageForm({})
+    if refusal := kept_drafts.refusal_of(kept):
+        refused.refuse(refusal)
+    return _transfer(request, ImportForm(), refused=refused)
+
+
+def _to_channels(request: HttpRequest, done: dict[str, int]) -> HttpResponse:
+    added = ngettext("%(n)s channel is new.", "%(n)s channels are new.", done["created"]) % {"n": done["created"]}
+    kept = ngettext("%(n)s was known.", "%(n)s were known.", done["changed"]) % {"n": done["changed"]}
+    messages.success(request, f"{added} {kept}")
+    return redirect("channels")
+
+
+def _transfer(request: HttpRequest, form: ImportForm, *, refused: PageForm | None = None) -> HttpResponse:
+    context = {"form": form, "refused": refused, "presets": ", ".join(PRESETS)}
     return render(request, "channels/transfer.html", context, status=form.status)
 
 
@@ -58,6 +86,7 @@ def _file(content: str, content_type: str, name: str) -> HttpResponse:
 
 urlpatterns = [
     path("channels/import/", channels_transfer, name="channels-transfer"),
+    path("channels/import/<str:draft>/", channels_import, name="channels-import"),
     path("channels/export.json", export_json, name="channels-export-json"),
     path("channels/export.csv", export_csv, name="channels-export-csv"),
 ]

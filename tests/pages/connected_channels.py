@@ -9,9 +9,11 @@ from django.utils import timezone
 from django_tenants.utils import tenant_context
 
 from audit.ids import new_id
+from channels.kept_drafts import keep
 from channels.links import LINK_LASTS
-from channels.models import ChannelRun, Credential, Environment, MpesaChannel, Problem, RuleDraft, StepLink
+from channels.models import ChannelRun, Credential, Environment, KeptDraft, MpesaChannel, Problem, RuleDraft, StepLink
 from channels.steps import STEPS
+from channels.transfer import KIND
 from tenants.models import Tenant
 from tenants.routes import hash_token
 from tests.factories import make_channel
@@ -29,6 +31,8 @@ class ConnectedChannel:
     link: str  # the token of one that is open
     used_link: str  # of one whose answer was proved just now
     problem: Problem
+    importing: str  # the draft of an import that a worker makes
+    not_imported: str  # of one that was refused
 
 
 def entry(key: str, state: str, **said: str) -> dict[str, Any]:
@@ -80,6 +84,11 @@ def furnish_channels(tenant: Tenant) -> ConnectedChannel:
             )
             return token
 
+        def imported(**columns: Any) -> str:
+            token = keep(KIND, {"text": "[]"}, rows=180, environment=Environment.PRACTICE, now=now)
+            KeptDraft.objects.filter(kind=KIND.name, asked={}).update(asked={"said": {}, "token": token}, **columns)
+            return token
+
         RuleDraft.objects.create(
             channel=channel,
             rules={"default": "vip", "GOLD*": "vip"},
@@ -102,6 +111,14 @@ def furnish_channels(tenant: Tenant) -> ConnectedChannel:
             used_link=link("", used_at=now, run=proved),
             unanswered=run("PROVE_INITIATOR", "DONE", [entry("account_balance", "warning", **refused)]),
             under_way=run("VERIFY", "PENDING", [steps[0], *to_come]),
+            importing=imported(rows_done=75, asked_at=now),
+            not_imported=imported(
+                refusal={
+                    "code": "invalid",
+                    "detail": "Nothing was imported.",
+                    "errors": {"file": ["Channel 7: shortcode: Enter 5 to 7 digits, like 247247."]},
+                }
+            ),
             problem=Problem.objects.create(
                 channel=channel,
                 environment=channel.environment,

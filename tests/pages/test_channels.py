@@ -829,7 +829,7 @@ def test_channels_go_into_a_file_without_secrets_and_come_back(acme, rival, pers
     rivals.post("/channels/import/", {"file": io.BytesIO(exported)})
     answer = owner.post("/channels/import/", {"file": io.BytesIO(exported)})
 
-    assert answer["Location"] == "/channels/"
+    assert owner.get(answer["Location"])["Location"] == "/channels/"
     channel = only_channel(acme)
     assert (channel.name, channel.maximum_amount, channel.notes) == ("PayBill 600100", 70000, "=1+1")
     theirs = only_channel(rival)
@@ -853,6 +853,30 @@ def test_an_import_is_all_or_nothing(acme, person, row, sentence):
     answer = person().post("/channels/import/", {"file": io.BytesIO(json.dumps(rows).encode())})
 
     assert answer.status_code == 400
+    assert sentence in text_of(answer)
+    with tenant_context(acme):
+        assert not MpesaChannel.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"\xff\xfe", "This is no text."),
+        (b"name,shortcode\n\0,600100", "This is no text."),
+        (b"[", "This is no JSON."),
+        (
+            b'[{"name": "\\u0000\\ud800", "channel_type": "till", "environment": "sandbox", "shortcode": "5"}]',
+            "Channel 1",
+        ),
+        (b"[NaN]", "not a list of channels"),
+        (b'[{"name": NaN}]', "Channel 1: name is missing, or no text."),
+        (b"name\n" * 300, "A file has 1 to 200 channels; this has 299."),
+    ],
+)
+def test_nonsense_instead_of_channels_is_refused_in_words(acme, person, content, sentence):
+    answer = person().post("/channels/import/", {"file": io.BytesIO(content)})
+
+    assert answer.status_code in {400, 422}
     assert sentence in text_of(answer)
     with tenant_context(acme):
         assert not MpesaChannel.objects.exists()

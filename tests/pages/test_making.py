@@ -1,5 +1,6 @@
 """What many rows are made of after the last word: by a worker, once, all or none, seen as it goes, refused in words."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -13,9 +14,9 @@ from django_tenants.utils import tenant_context
 
 from audit.ids import public_id
 from audit.models import AuditEntry
-from channels import kept_drafts
+from channels import kept_drafts, transfer
 from channels.idempotency import RequestInProgress
-from channels.models import IdempotencyKey, KeptDraft
+from channels.models import IdempotencyKey, KeptDraft, MpesaChannel
 from loyalty.models import Member, Program
 from payments.models import Invoice, Payout, PayoutBatch
 from payments.payouts import creating, drafts
@@ -71,6 +72,20 @@ def upload_members(client, program, rows=MANY):
     pasted = "\n".join(f"0733{row:06d}, Person {row}" for row in range(rows))
     given = {"program": public_id("prog", program.pk), "pasted": pasted, "statement": STATEMENT}
     return client.post("/members/list/", given)["Location"]
+
+
+@pytest.fixture
+def owner(acme, member_of, browser):
+    return browser(member_of(acme))
+
+
+def upload_channels(client, rows=transfer.KIND.most_at_once + 1, **last):
+    """`last` is written over the last row."""
+    of_all = {"channel_type": "paybill", "environment": "sandbox"}
+    given = [of_all | {"name": f"Shop {row}", "shortcode": str(600_500 + row)} for row in range(rows)]
+    given[-1] |= last
+    file = SimpleUploadedFile("channels.json", json.dumps(given).encode())
+    return client.post("/channels/import/", {"file": file})["Location"]
 
 
 @pytest.fixture
@@ -155,6 +170,28 @@ def test_many_members_are_enrolled_by_a_worker(acme, channel, program, client, r
     assert made == [(f"254733{row:06d}", f"Person {row}") for row in range(201)]
     entry = within(acme, AuditEntry.objects.get)
     assert (entry.action, entry.after["members"], len(set(entry.after["codes"]))) == ("member.list_enrolled", 201, 201)
+
+
+def test_many_channels_are_imported_by_a_worker(acme, owner, run_due):
+    importing = upload_channels(owner)
+
+    assert "The channels are being imported 0 of 21 rows." in words(owner.get(importing))
+    assert "The channels are being imported : 0 of 21 rows." in words(owner.get("/channels/"))
+    assert within(acme, MpesaChannel.objects.count) == 0
+    assert run_due() == 1
+
+    assert "21 channels are new. 0 were known." in words(owner.get(importing, follow=True))
+    made = within(acme, lambda: list(MpesaChannel.objects.order_by("pk").values_list("name", "shortcode", "status")))
+    assert made == [(f"Shop {row}", str(600_500 + row), "DRAFT") for row in range(21)]
+    assert "being imported" not in words(owner.get("/channels/"))
+
+
+def test_few_channels_are_imported_while_the_page_waits(acme, owner):
+    importing = upload_channels(owner, rows=20)
+
+    assert within(acme, MpesaChannel.objects.count) == 20
+    assert owner.get(importing)["Location"] == "/channels/"
+    assert not DueTask.objects.filter(task="channels.tasks.make_draft").exists()
 
 
 def test_few_rows_are_made_while_the_page_waits(acme, channel, client):
@@ -324,6 +361,23 @@ def test_a_refusal_stands_beside_the_field_and_another_word_may_be_said(acme, ch
     assert "Casuals" not in words(client.get(checked))
     run_due()
     assert within(acme, lambda: PayoutBatch.objects.get(reference="Casuals 2").payouts.count()) == 201
+
+
+def test_channels_of_which_one_can_not_be_used_say_which_and_a_mended_file_is_taken(acme, owner, run_due):
+    importing = upload_channels(owner, shortcode="1")
+    part = ask_again(owner.get(importing))
+    run_due()
+
+    assert owner.get(part, headers=HTMX)["HX-Refresh"] == "true"
+    page = owner.get(importing)
+    assert page.status_code == 200
+    assert "There is a problem Channel 21: shortcode: Enter 5 to 7 digits, like 247247." in words(page)
+    assert 'action="/channels/import/" enctype="multipart/form-data"' in page.content.decode()
+    assert within(acme, MpesaChannel.objects.count) == 0
+
+    mended = upload_channels(owner)
+    run_due()
+    assert "21 channels are new." in words(owner.get(mended, follow=True))
 
 
 def test_a_program_that_was_switched_off_meanwhile_enrols_nobody(acme, channel, program, client, run_due):
