@@ -229,7 +229,7 @@ def bring_in(owner: Person, colleague: Person, installation: Installation) -> No
     owner.go_to("Team")
     owner.follow("Invite somebody")
     owner.write(**{"E-mail address": address})
-    owner.hands.choose("Manager: also sends money, approves it, and keeps programs and points")
+    owner.hands.choose("Manager: also sends money")
     owner.press("Send the invitation")
     owner.see(f"An invitation is on its way to {address}.")
     logs = [installation.worker, installation.web]
