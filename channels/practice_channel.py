@@ -1,6 +1,6 @@
 """The PayBill that every new business starts with: no real money, connected to the simulator by itself."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.utils import timezone
@@ -10,7 +10,10 @@ from channels.mapping import DEFAULT, known_programs
 from channels.models import ChannelRun, Environment, MpesaChannel
 from channels.practice import PRACTICE_ACTOR, open_practice_organisation
 from channels.services import activate_channel, change_channel, create_channel
-from tenants.queue import require_current_tenant
+from channels.tasks import connect_practice_channel
+from tenants.queue import enqueue, require_current_tenant
+
+_LOOK_AGAIN_AFTER = timedelta(seconds=10)
 
 
 def make_practice_channel() -> None:
@@ -44,12 +47,13 @@ def connect(*, channel_id: UUID, now: datetime) -> None:
     if not channel.shortcode:
         _give_number(channel, now=now)
         channel.refresh_from_db()
-    if channel.verified_at is None:
-        runs.request_run(channel_id=channel.pk, kind=ChannelRun.Kind.VERIFY, actor=PRACTICE_ACTOR, now=now)
-    elif channel.urls_registered_at is None:
-        runs.request_run(channel_id=channel.pk, kind=ChannelRun.Kind.REGISTER_URLS, actor=PRACTICE_ACTOR, now=now)
-    else:
+    if channel.verified_at is not None and channel.urls_registered_at is not None:
         activate_channel(channel_id=channel.pk, actor=PRACTICE_ACTOR, now=now)
+        return
+    kind = ChannelRun.Kind.VERIFY if channel.verified_at is None else ChannelRun.Kind.REGISTER_URLS
+    run = runs.request_run(channel_id=channel.pk, kind=kind, actor=PRACTICE_ACTOR, now=now)
+    if run.requested_by["label"] != PRACTICE_ACTOR.label:  # somebody asked before us, and nobody goes on after that
+        enqueue(connect_practice_channel, due_at=now + _LOOK_AGAIN_AFTER, channel_id=str(channel.pk))
 
 
 def _give_number(channel: MpesaChannel, *, now: datetime) -> None:

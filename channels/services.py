@@ -176,7 +176,6 @@ def activate_channel(*, channel_id: UUID, actor: Actor, now: datetime) -> MpesaC
     before = channel.status
     channel.activated_at, channel.suspended_at = now, None
     settle(channel)
-    channel_activated.send(sender=MpesaChannel, channel=channel)
     _record_status(channel, action="channel.activated", before=before, actor=actor)
     return channel
 
@@ -260,8 +259,10 @@ def lock_to_change(channel_id: UUID) -> MpesaChannel:
 
 def settle(channel: MpesaChannel) -> None:
     """Save a channel whose facts changed, with all that follows from them, in the caller's commit."""
-    channel.status = status_of(channel)
+    before, channel.status = channel.status, status_of(channel)
     channel.save()
+    if before != channel.status == Status.ACTIVE:
+        channel_activated.send(sender=MpesaChannel, channel=channel)
     rules = _validation_rules(channel)
     _routes(channel).exclude(rules=rules).update(rules=rules)
     note_activity()
@@ -374,8 +375,14 @@ def _validation_rules(channel: MpesaChannel) -> dict[str, Any]:
     }
 
 
+def lock_activity() -> None:
+    """Wait until who writes of this business's channels just now has committed, so that what is counted is true."""
+    list(TenantActivity.objects.select_for_update(no_key=True).filter(tenant=require_current_tenant()))
+
+
 def note_activity() -> None:
     """Write down what operators see of the channels without opening the schema, in the caller's commit."""
+    lock_activity()
     in_service = MpesaChannel.objects.exclude(activated_at=None).filter(suspended_at=None)
     is_troubled = Exists(Problem.objects.filter(channel=OuterRef("pk"), closed_at=None, dismissed_at=None))
     troubled = in_service.filter(Q(verified_at=None) | Q(urls_registered_at=None) | is_troubled)

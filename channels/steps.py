@@ -181,7 +181,9 @@ def _patience(channel: MpesaChannel) -> timedelta:
 
 
 def _await_balance(channel: MpesaChannel, run: ChannelRun) -> Finding | None:
-    if timezone.now() < datetime.fromisoformat(run.details["give_up_at"]):
+    give_up_at = datetime.fromisoformat(run.details["give_up_at"])
+    if timezone.now() < give_up_at:
+        enqueue(tasks.carry_out_run, due_at=give_up_at, run_id=str(run.pk))
         return None
     return Finding(
         "warning",

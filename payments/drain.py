@@ -49,6 +49,12 @@ _CLAIM = """
      LIMIT %s
        FOR UPDATE SKIP LOCKED
 """
+_CLAIM_AGAIN = """
+    SELECT id, channel_id, kind, about, body, received_at, attempts, address_is_listed
+      FROM public.tenants_inboundcallback
+     WHERE id = ANY(%s) AND state = 'PENDING'
+       FOR UPDATE SKIP LOCKED
+"""
 _MARK = """
     UPDATE public.tenants_inboundcallback AS inbox
        SET state = given.state, reason = given.reason, error = given.error, dedup_key = given.dedup_key,
@@ -82,6 +88,7 @@ def _apply_family(kinds: Sequence[Kind], *, now: datetime, limit: int) -> int:
 
 
 def _apply_batch(kinds: Sequence[Kind], *, now: datetime, limit: int) -> int:
+    batch: list[Claimed] = []
     try:
         with transaction.atomic():
             batch = _claim(kinds, now=now, limit=limit)
@@ -92,9 +99,11 @@ def _apply_batch(kinds: Sequence[Kind], *, now: datetime, limit: int) -> int:
     except (OperationalError, InterfaceError):
         raise  # the database went away, or asked us to try again: nothing is wrong with the deliveries
     except Exception:  # one bad delivery must not hold up the others: it is reported, and put aside below
+        if not batch:
+            raise
         logger.exception("Deliveries could not be applied (%s at once).", limit)
     if limit == 1:
-        _note_failure(kinds, now=now)
+        _note_failure(batch, now=now)
         return 1
     taken = 0
     while taken < limit and _apply_batch(kinds, now=now, limit=1):
@@ -126,10 +135,11 @@ def _mark(batch: Sequence[Claimed], *, now: datetime) -> None:
         )
 
 
-def _note_failure(kinds: Sequence[Kind], *, now: datetime) -> None:
-    """The oldest delivery that is due breaks us: step over it, and after many attempts put it aside."""
-    with transaction.atomic():
-        for row in _claim(kinds, now=now, limit=1):
+def _note_failure(broken: Sequence[Claimed], *, now: datetime) -> None:
+    """A delivery breaks us: step over it, and after many attempts put it aside."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_CLAIM_AGAIN, [[row.id for row in broken]])
+        for row in [Claimed(*columns) for columns in cursor.fetchall()]:
             row.wait(now, say("Applying it failed; see the log."))
             if row.attempts >= _MAXIMUM_ATTEMPTS:
                 row.quarantine(Reason.FAILED)

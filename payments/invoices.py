@@ -12,7 +12,7 @@ from itertools import islice
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
 import audit.services
@@ -28,9 +28,9 @@ from channels.models import MpesaChannel
 from channels.msisdn import InvalidPhoneNumber, normalise
 from channels.services import ChannelNotFound, callback_url, lock_channel
 from channels.status import require_steps_before
-from payments.accounts import of_account
+from payments.accounts import account_key, of_account
 from payments.models import Invoice
-from payments.tasks import send_invoices
+from payments.tasks import count_invoice_payments, send_invoices
 from tenants.errors import Conflict, Invalid, NotFound
 from tenants.permissions import Permission, require
 from tenants.progress import Progress, untold
@@ -189,6 +189,9 @@ def create_invoices(
         after={"count": len(rows), "amount": sum(row.amount for row in rows)},
     )
     enqueue(send_invoices, channel_id=str(channel_id))
+    # Who recorded a payment of theirs just now did not see them.
+    accounts = sorted({account_key(row.account_reference) for row in rows})
+    enqueue(count_invoice_payments, channel_id=str(channel_id), accounts=accounts)
     return rows
 
 
@@ -376,7 +379,9 @@ def _claim(channel_id: UUID, *, now: datetime) -> list[Invoice]:
     is_more, claimed = len(claimed) > _HANDED_OVER_AT_ONCE, claimed[:_HANDED_OVER_AT_ONCE]
     if claimed:
         Invoice.objects.filter(pk__in=[invoice.pk for invoice in claimed]).update(sending_at=now)
-        enqueue(send_invoices, due_at=now if is_more else now + _LOST_AFTER, channel_id=str(channel_id))
+    under_way = pending.aggregate(first=Min("sending_at"))["first"]
+    if under_way:  # also by a worker that died: whoever runs in its place comes back, when its invoices are lost
+        enqueue(send_invoices, due_at=now if is_more else under_way + _LOST_AFTER, channel_id=str(channel_id))
     return claimed
 
 

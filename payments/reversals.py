@@ -186,10 +186,14 @@ def cancel_reversal(*, actor: Actor, reversal_id: UUID, reason: str, now: dateti
 
 @transaction.atomic
 def expire_reversal(*, reversal_id: UUID, now: datetime) -> None:
-    """Withdraw one that nobody approved in time."""
+    """Withdraw one that nobody approved in time; look again later if it has more time."""
     reversal = _locked(reversal_id)
-    if reversal.status == Status.AWAITING_APPROVAL and reversal.expires_at <= now:
-        _withdraw(reversal, note=say("It was not approved in time."), now=now)
+    if reversal.status != Status.AWAITING_APPROVAL:
+        return
+    if now < reversal.expires_at:
+        enqueue(expire_reversal_task, due_at=reversal.expires_at, reversal_id=str(reversal.pk))
+        return
+    _withdraw(reversal, note=say("It was not approved in time."), now=now)
 
 
 _STATES = {

@@ -191,7 +191,8 @@ def perform(*, task: TenantTask, due_task_id: UUID, tenant_id: UUID | None) -> N
     if task.needs_tenant != (tenant_id is not None):
         raise WrongTenant(f"{task.name} was rung for {tenant_id}.")
     asked_for = {"pk": due_task_id, "task": task.name, "tenant_id": tenant_id}
-    if not _due().filter(**asked_for).update(leased_until=Now() + task.lease, due_at=_WHEN_PROMISED_AGAIN):
+    lease = {"leased_until": Now() + task.lease, "due_at": _WHEN_PROMISED_AGAIN, "generation": F("generation") + 1}
+    if not _due().filter(**asked_for).update(**lease):
         if DueTask.objects.filter(pk=due_task_id).exclude(**asked_for).exists():
             raise WrongTenant(f"{task.name} for {tenant_id} was rung for the row {due_task_id}, which is another's.")
         return
@@ -203,7 +204,7 @@ def perform(*, task: TenantTask, due_task_id: UUID, tenant_id: UUID | None) -> N
     except Exception as error:
         connection.set_schema_to_public()  # type: ignore[attr-defined]
         delay = _RETRY_AFTER[min(row.attempts, len(_RETRY_AFTER) - 1)]
-        DueTask.objects.filter(pk=row.pk).update(
+        _free_unless_taken_over(row).update(
             leased_until=None,
             attempts=row.attempts + 1,
             due_at=Least(F("due_at"), Now() + delay),
@@ -214,14 +215,19 @@ def perform(*, task: TenantTask, due_task_id: UUID, tenant_id: UUID | None) -> N
         _held.reset(held)
     connection.set_schema_to_public()  # type: ignore[attr-defined]
     if not _remove(row):
-        # Promised again meanwhile, for the time that the promise set; unless another worker has taken that over.
-        DueTask.objects.filter(pk=row.pk, due_at__lt=_WHEN_PROMISED_AGAIN).update(leased_until=None, attempts=0)
+        # Promised again meanwhile, for the time that the promise set.
+        _free_unless_taken_over(row).update(leased_until=None, attempts=0)
         if _due().filter(pk=row.pk).exists():
             _ring(task.name, due_task_id=row.pk, tenant_id=tenant_id)
 
 
+def _free_unless_taken_over(row: DueTask) -> models.QuerySet[DueTask]:
+    """The row, unless this worker's lease ran out and another one holds it, whose promise waits in the lease alone."""
+    return DueTask.objects.filter(Q(generation=row.generation) | Q(due_at__lt=_WHEN_PROMISED_AGAIN), pk=row.pk)
+
+
 def _remove(row: DueTask) -> bool:
-    """Remove a row whose work is done; False if it was promised again.
+    """Remove a row whose work is done; False if it was promised again, or another worker took it over.
 
     One statement, which waits for whoever promises again just now and then sees the promise. `QuerySet.delete` reads
     first and deletes by key, whatever the row says by then.

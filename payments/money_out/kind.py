@@ -15,6 +15,7 @@ from channels.daraja.explanations import Who
 from channels.daraja.payloads import AsyncResult
 from channels.models import MpesaChannel, Problem
 from channels.problems import close_problem, note_problem
+from channels.services import lock_activity
 from payments.initiator import Initiator
 from payments.models import MoneyOut, Payout, Reversal
 from payments.money_out import tasks
@@ -206,6 +207,7 @@ def _plain(value: Any) -> Any:
 
 def _note_reviews(kind: Kind[Any], channel_id: UUID, *, now: datetime) -> None:
     """One problem of a channel for all its rows that wait for a person."""
+    lock_activity()  # one after the other: who counts has seen what the others decided
     channel = MpesaChannel.objects.without_secrets().get(pk=channel_id)
     count = kind.model.objects.filter(channel_id=channel_id, status=Status.NEEDS_REVIEW).count()
     if not count:

@@ -13,6 +13,7 @@ import requests
 from playwright.sync_api import Browser
 
 from config.launcher.processes import wait_until
+from config.launcher.services import EmbeddedValkey
 from tests.browser.hands import Hands, Keyboard, Pointer, wait_to_see
 from tests.browser.visit import Visit
 from tests.conftest import forget_everything_but_the_cast
@@ -48,7 +49,9 @@ def installation(
     front = HttpsFront(folder, web_port=port)
     safaricom = Simulator(f"http://127.0.0.1:{simulator_port}")
     certificate = folder / "safaricom.pem"
+    valkey = EmbeddedValkey(folder / "valkey")  # of its own: other journeys' workers would hear its bells
     environment = {
+        "REDIS_URL": valkey.url,
         "TUZO_PUBLIC_URL": f"https://{DOMAIN}",
         "TRUSTED_PROXIES": "1",
         "SIMULATOR_URL": safaricom.url,
@@ -71,6 +74,7 @@ def installation(
     ]
     with django_db_blocker.unblock():
         try:
+            valkey.start()
             for process in processes:
                 process.start()
             simulator.wait_for(f"{safaricom.url}/health")
@@ -82,6 +86,7 @@ def installation(
         finally:
             for process in reversed(processes):
                 process.stop()
+            valkey.destroy()
             front.close()
             forget_everything_but_the_cast()
 

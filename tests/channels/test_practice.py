@@ -91,6 +91,23 @@ def test_making_and_connecting_it_again_changes_nothing(in_acme, simulator, rece
     assert (AuditEntry.objects.count(), ChannelRun.objects.count(), channel.updated_at) == before
 
 
+def test_it_goes_on_after_a_run_that_somebody_asked_for_meanwhile(in_acme, simulator, receiver, run_due, actor):
+    channel = make()
+    practice_channel._give_number(channel, now=timezone.now())
+    DueTask.objects.all().delete()
+    runs.request_run(channel_id=channel.pk, kind=ChannelRun.Kind.VERIFY, actor=actor(), now=timezone.now())
+
+    practice_channel.connect(channel_id=channel.pk, now=timezone.now())
+    promise = DueTask.objects.get(task=connect_practice_channel.name)
+    assert promise.due_at > timezone.now() + timedelta(seconds=5)
+    for _time in range(2):
+        DueTask.objects.update(due_at=timezone.now())
+        work(run_due, receiver, in_acme)
+
+    channel.refresh_from_db()
+    assert channel.status == Status.ACTIVE
+
+
 def test_while_the_simulator_is_away_it_is_tried_again(in_acme, simulator, receiver, run_due, settings):
     channel = make()
     make_simulator_unreachable(settings)

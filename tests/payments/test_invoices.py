@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 import requests as http
+from django.db import OperationalError
 from django.utils import timezone
 from django_tenants.utils import tenant_context
 
@@ -30,8 +31,10 @@ from payments.invoices import (
 from payments.models import DayTotal, Invoice, Payment
 from payments.services import NAIROBI, PaymentReport, record_payments
 from payments.signals import payment_reversed
+from payments.tasks import send_invoices
 from tenants.errors import Invalid, NotPermitted
 from tenants.models import DueTask, InboundCallback, Role
+from tenants.queue import perform
 from tests.factories import make_channel
 from tests.practice import make_simulator_unreachable
 
@@ -316,6 +319,40 @@ def test_a_worker_that_died_leaves_its_invoices_unknown(acme, billing, bill, sim
     assert at_safaricom(simulator, billing) == []
 
 
+class Killed(BaseException):
+    """As kill -9: nothing is said, and the lease stays."""
+
+
+@pytest.mark.parametrize(
+    ("breaks", "with_what"), [("_hand_over", Killed), ("_note", Killed), ("_note", OperationalError)]
+)
+def test_whoever_works_in_place_of_a_worker_that_died_comes_back_when_its_invoices_are_lost(
+    acme, billing, bill, monkeypatch, breaks, with_what, run_due
+):
+    def die(*_args, **_more):
+        raise with_what
+
+    [invoice] = bill()
+    monkeypatch.setattr(invoices, "_hand_over", lambda *_: None)
+    monkeypatch.setattr(invoices, breaks, die)
+    due = DueTask.objects.filter(task=send_invoices.name)
+    with pytest.raises(with_what):
+        perform(task=send_invoices, due_task_id=due.get().pk, tenant_id=acme.pk)
+    past = timezone.now() - timedelta(seconds=1)
+    due.filter(leased_until=None).update(due_at=past)
+    due.exclude(leased_until=None).update(leased_until=past)
+
+    run_due()
+
+    assert due.get().due_at - timezone.now() > timedelta(minutes=19)
+    with tenant_context(acme):
+        Invoice.objects.update(sending_at=timezone.now() - timedelta(minutes=21))
+    due.update(due_at=past)
+    run_due()
+    assert reload(acme, invoice)[0] == Status.UNKNOWN
+    assert not due.exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -405,6 +442,17 @@ def test_a_payment_to_its_account_pays_an_invoice(acme, billing, sent, run_due):
     with tenant_context(acme):
         parts = [(part.payment.receipt, part.amount) for part in parts_of(invoice)]
     assert parts == [("RKL51ZDR4F", Decimal(4000)), ("RKL51ZDR4G", Decimal(5000))]
+
+
+def test_a_payment_that_was_recorded_just_before_its_invoice_pays_it(acme, billing, bill, run_due):
+    with tenant_context(acme):
+        pay(billing, "RKL51ZDR4F", 4000, account_reference="house7")
+    [invoice] = bill()
+    run_due()
+
+    assert reload(acme, invoice)[1] == Decimal(4000)
+    with tenant_context(acme):
+        assert [part.amount for part in parts_of(invoice)] == [Decimal(4000)]
 
 
 @pytest.mark.parametrize(

@@ -265,8 +265,10 @@ def test_what_nobody_approves_in_a_day_is_withdrawn(acme, paybill, pay, caller):
         reversal = Reversal.objects.get()
         assert reversal.expires_at - reversal.created_at == timedelta(hours=24)
         assert DueTask.objects.get(task=expire_reversal_task.name).due_at == reversal.expires_at
+        DueTask.objects.all().delete()
         expire_reversal(reversal_id=reversal.pk, now=reversal.expires_at - timedelta(seconds=1))
         assert stages(acme) == ["AWAITING_APPROVAL"]
+        assert DueTask.objects.get(task=expire_reversal_task.name).due_at == reversal.expires_at
         Reversal.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     late = approve(caller(), asked)

@@ -44,6 +44,23 @@ def test_a_channel_that_becomes_active_has_its_rounds(acme_paybill, acme, actor)
     assert {row.arguments["channel_id"] for row in promised().values()} == {str(acme_paybill.pk)}
 
 
+def test_a_channel_that_is_proved_again_has_its_rounds_again(paybill):
+    saved = {"consumer_key": {}, "consumer_secret": {}}
+    MpesaChannel.objects.update(urls_registered_at=NOW, activated_at=NOW, secret_notes=saved)
+    channel = MpesaChannel.objects.get()
+    channel.verified_at = None  # as after other keys
+    services.settle(channel)
+    for work in (rounds.pull, rounds.listen, rounds.reconcile):
+        work(channel_id=paybill.pk, now=NOW)
+    assert (channel.status, DueTask.objects.count()) == ("CONFIGURED", 0)
+
+    channel.verified_at = NOW
+    services.settle(channel)
+
+    assert channel.status == "ACTIVE"
+    assert promised().keys() >= ROUNDS
+
+
 @pytest.mark.parametrize(
     ("work", "task", "soonest", "latest"),
     [

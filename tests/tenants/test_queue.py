@@ -1,4 +1,5 @@
 import threading
+from contextlib import nullcontext
 from datetime import timedelta
 from uuid import uuid4
 
@@ -176,28 +177,34 @@ def test_work_promised_in_a_commit_that_ends_after_the_work_is_done_again(commit
     assert again.due_at <= timezone.now()
 
 
-def test_a_worker_that_lost_its_lease_leaves_the_row_to_who_took_it_over(acme, monkeypatch):
+@pytest.mark.parametrize("is_promised_again", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_worker_that_lost_its_lease_leaves_the_row_to_who_took_it_over(acme, monkeypatch, is_promised_again, fails):
     with tenant_context(acme):
         enqueue(note_tenant)
     row = DueTask.objects.get()
 
     def be_slow():
-        with tenant_context(acme):
-            enqueue(note_tenant)  # while the first runs, and its lease ends
+        if is_promised_again:
+            with tenant_context(acme):
+                enqueue(note_tenant)
         DueTask.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
         monkeypatch.setattr(note_tenant, "run", die)
         with pytest.raises(KeyboardInterrupt):
             perform(task=note_tenant, due_task_id=row.pk, tenant_id=acme.pk)
+        if fails:
+            raise RuntimeError("it broke")
 
     def die():
         raise KeyboardInterrupt  # as a killed worker: no word, and the lease stays
 
     monkeypatch.setattr(note_tenant, "run", be_slow)
-    perform(task=note_tenant, due_task_id=row.pk, tenant_id=acme.pk)
+    with pytest.raises(RuntimeError) if fails else nullcontext():
+        perform(task=note_tenant, due_task_id=row.pk, tenant_id=acme.pk)
 
     left = DueTask.objects.get()
     assert left.leased_until > timezone.now()  # and when it ends, somebody takes it up
-    assert left.due_at == queue._WHEN_PROMISED_AGAIN
+    assert (left.due_at, left.last_error) == (queue._WHEN_PROMISED_AGAIN, "")
 
 
 def test_a_later_promise_does_not_delay_an_earlier_one(acme):
