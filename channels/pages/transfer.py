@@ -61,7 +61,7 @@ def _to_channels(request: HttpRequest, done: dict[str, int]) -> HttpResponse:
 
 
 def _transfer(request: HttpRequest, form: ImportForm, *, refused: PageForm | None = None) -> HttpResponse:
-    context = {"form": form, "refused": refused, "presets": ", ".join(PRESETS)}
+    context = {"form": form, "problems": refused or form, "presets": ", ".join(PRESETS)}
     return render(request, "channels/transfer.html", context, status=form.status)
 
 
