@@ -20,7 +20,7 @@ import kombu.exceptions
 from celery import current_app
 from django.db import connection, models, transaction
 from django.db.models import F, Q
-from django.db.models.functions import Least, Now
+from django.db.models.functions import Coalesce, Least, Now
 from django_tenants.utils import tenant_context
 
 from audit.ids import new_id
@@ -245,8 +245,10 @@ def stay_alive() -> None:
 
 
 def ring_due(*, limit: int = 500) -> int:
-    """Ring again for what is due and nobody holds; returns how many. Run every few seconds by beat."""
-    rows = list(_due().order_by("due_at")[:limit].values_list("id", "task", "tenant_id"))
+    """Ring again for what is due and nobody holds, what waits longest first; returns how many. Run every few seconds by
+    beat."""
+    waits_since = Coalesce("leased_until", "due_at")  # a worker that died left its lease
+    rows = list(_due().order_by(waits_since)[:limit].values_list("id", "task", "tenant_id"))
     for due_task_id, task_name, tenant_id in rows:
         _ring(task_name, due_task_id=due_task_id, tenant_id=tenant_id)
     return len(rows)

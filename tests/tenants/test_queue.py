@@ -145,6 +145,25 @@ def test_work_of_a_worker_that_died_is_found(acme, run_due):
     assert ran == [("acme", "")]
 
 
+def test_the_sweep_rings_first_for_what_waits_longest(acme, monkeypatch):
+    rung, now = [], timezone.now()
+    monkeypatch.setattr(queue, "_ring", lambda _name, *, due_task_id, tenant_id: rung.append(due_task_id))
+    with tenant_context(acme):
+        for minutes in (3, 1, 2):
+            enqueue(note_tenant, word=str(minutes), due_at=now - timedelta(minutes=minutes))
+        enqueue(note_tenant, word="later", due_at=now + timedelta(minutes=1))
+        enqueue(note_tenant, word="held")
+        enqueue(note_tenant, word="left")
+    rows = {row.arguments["word"]: row.pk for row in DueTask.objects.all()}
+    held = DueTask.objects.filter(pk__in=(rows["held"], rows["left"]))
+    held.update(due_at=queue._WHEN_PROMISED_AGAIN, leased_until=now + timedelta(minutes=1))
+    held.filter(pk=rows["left"]).update(leased_until=now - timedelta(seconds=150))
+
+    assert queue.ring_due(limit=3) == 3
+    assert rung == [rows["3"], rows["left"], rows["2"]]
+    assert queue.ring_due() == 4
+
+
 def test_work_promised_again_while_it_runs_is_done_again_at_that_time(acme, run_due):
     with tenant_context(acme):
         enqueue(promise_again, seconds=600)
