@@ -1,8 +1,7 @@
-import time
-
 import pytest
 from django.db import connection
 
+from config.launcher.processes import wait_until
 from tenants import services
 from tenants.changes import start_listening
 from tenants.hosts import tenant_of_host
@@ -13,10 +12,10 @@ from tenants.models import Domain, Tenant
 def listening(committed):
     """A listener that has begun, on the test's database."""
     stop = start_listening()
-    wait_until(lambda: listeners() == 1)
+    assert wait_until(lambda: listeners() == 1, timeout_s=10)
     yield
     stop.set()
-    wait_until(lambda: listeners() == 0)
+    assert wait_until(lambda: listeners() == 0, timeout_s=10)
 
 
 def listeners():
@@ -28,20 +27,13 @@ def listeners():
         return cursor.fetchone()[0]
 
 
-def wait_until(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "It did not happen within ten seconds."
-        time.sleep(0.02)
-
-
 def test_a_host_name_changed_by_another_connection_is_seen(listening, committed, in_threads):
     kilimo, baraka = committed("kilimo"), committed("baraka")
-    wait_until(lambda: tenant_of_host("kilimo.localhost") == kilimo)
+    assert wait_until(lambda: tenant_of_host("kilimo.localhost") == kilimo, timeout_s=10)
 
     in_threads(lambda: Domain.objects.filter(domain="kilimo.localhost").update(tenant=baraka))
 
-    wait_until(lambda: tenant_of_host("kilimo.localhost") == baraka)
+    assert wait_until(lambda: tenant_of_host("kilimo.localhost") == baraka, timeout_s=10)
 
 
 def test_a_suspension_by_another_connection_is_seen(listening, committed, in_threads):
@@ -49,17 +41,17 @@ def test_a_suspension_by_another_connection_is_seen(listening, committed, in_thr
     from audit.services import Actor
 
     kilimo = committed("kilimo")
-    wait_until(lambda: tenant_of_host("kilimo.localhost") == kilimo)
+    assert wait_until(lambda: tenant_of_host("kilimo.localhost") == kilimo, timeout_s=10)
     operator = Actor(kind=AuditRow.ActorKind.OPERATOR, label="op@tuzo.example", role="super_admin")
 
     in_threads(lambda: services.suspend_tenant(actor=operator, tenant=kilimo, reason="Because."))
 
-    wait_until(lambda: tenant_of_host("kilimo.localhost").status == "SUSPENDED")
+    assert wait_until(lambda: tenant_of_host("kilimo.localhost").status == "SUSPENDED", timeout_s=10)
 
 
 def test_what_changed_while_nobody_listened_is_seen_after_the_connection_is_back(listening, committed):
     kilimo = committed("kilimo")
-    wait_until(lambda: tenant_of_host("kilimo.localhost") == kilimo)
+    assert wait_until(lambda: tenant_of_host("kilimo.localhost") == kilimo, timeout_s=10)
 
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")  # the change is announced to nobody
@@ -72,5 +64,5 @@ def test_what_changed_while_nobody_listened_is_seen_after_the_connection_is_back
             " AND datname = current_database()"
         )
 
-    wait_until(lambda: tenant_of_host("kilimo.localhost").status == "CLOSED")
-    wait_until(lambda: listeners() == 1)
+    assert wait_until(lambda: tenant_of_host("kilimo.localhost").status == "CLOSED", timeout_s=10)
+    assert wait_until(lambda: listeners() == 1, timeout_s=10)
