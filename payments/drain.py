@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -41,17 +41,17 @@ _FAMILIES = (
     (Kind.RESULT, Kind.TIMEOUT),
     (Kind.STANDING_ORDER,),
 )
-_CLAIM = """
+_CLAIMED = """
     SELECT id, channel_id, kind, about, body, received_at, attempts, address_is_listed
       FROM public.tenants_inboundcallback
+"""
+_DUE = """
      WHERE tenant_id = %s AND state = 'PENDING' AND due_at <= %s AND kind = ANY(%s)
      ORDER BY due_at
      LIMIT %s
        FOR UPDATE SKIP LOCKED
 """
-_CLAIM_AGAIN = """
-    SELECT id, channel_id, kind, about, body, received_at, attempts, address_is_listed
-      FROM public.tenants_inboundcallback
+_STILL_PENDING = """
      WHERE id = ANY(%s) AND state = 'PENDING'
        FOR UPDATE SKIP LOCKED
 """
@@ -112,8 +112,12 @@ def _apply_batch(kinds: Sequence[Kind], *, now: datetime, limit: int) -> int:
 
 
 def _claim(kinds: Sequence[Kind], *, now: datetime, limit: int) -> list[Claimed]:
+    return _claimed(_DUE, [require_current_tenant().pk, now, [kind.value for kind in kinds], limit])
+
+
+def _claimed(which: str, arguments: Sequence[Any]) -> list[Claimed]:
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [require_current_tenant().pk, now, [kind.value for kind in kinds], limit])
+        cursor.execute(_CLAIMED + which, arguments)
         return [Claimed(*row) for row in cursor.fetchall()]
 
 
@@ -137,9 +141,8 @@ def _mark(batch: Sequence[Claimed], *, now: datetime) -> None:
 
 def _note_failure(broken: Sequence[Claimed], *, now: datetime) -> None:
     """A delivery breaks us: step over it, and after many attempts put it aside."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_CLAIM_AGAIN, [[row.id for row in broken]])
-        for row in [Claimed(*columns) for columns in cursor.fetchall()]:
+    with transaction.atomic():
+        for row in _claimed(_STILL_PENDING, [[row.id for row in broken]]):
             row.wait(now, say("Applying it failed; see the log."))
             if row.attempts >= _MAXIMUM_ATTEMPTS:
                 row.quarantine(Reason.FAILED)
